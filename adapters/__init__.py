@@ -1,0 +1,1 @@
+"""One folder per protocol, all alike; `registry` names them."""

@@ -1,0 +1,330 @@
+"""One MQTT connection: a new paho client for each, driven by the running event loop.
+
+paho keeps messages of a lost connection and sends them again in one burst, and takes no notice of Receive Maximum
+(paho-mqtt 2.2). So a client is used once, the window is ours (`adapters.mqtt.window`), and so is sending again (the
+outbox). The only private name of paho that is used is `Client._create_socket`, which hands it a socket that is
+already open and verified; `adapters.mqtt.wire` opens it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTv5, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from adapters.mqtt.reasons import closed_error, connack_error, disconnect_error, link_error
+from adapters.mqtt.wire import Wire
+from gateway.errors import Area4Error, UnreachableError
+
+TICK = 1.0
+"""Seconds between looks at the keep-alive."""
+
+RECEIVE_MAXIMUM = 65_535
+"""Of a broker that names none (MQTT 5.0, 3.2.2.3.3), and of MQTT 3.1.1, which has no such limit."""
+
+INCOMING_MAXIMUM = 1_048_576
+"""Largest packet that we let the broker send, in bytes."""
+
+READS_AT_ONCE = 32
+"""Rounds of reading before other tasks have their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectOptions:
+    """What goes into CONNECT.
+
+    Attributes:
+        peer: The broker, for error texts.
+        protocol: MQTT version, `5` or `3.1.1`.
+        keep_alive: Seconds.
+        will_topic: Topic of the retained last will; None for none.
+    """
+
+    peer: str
+    client_id: str
+    protocol: str
+    keep_alive: float
+    username: str | None
+    password: str | None
+    will_topic: str | None = None
+    will_payload: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What the broker grants in CONNACK.
+
+    Attributes:
+        maximum_packet: Largest packet that it takes, in bytes; None where it names none.
+        retain: It keeps retained messages.
+        qos: Highest quality of service.
+    """
+
+    receive_maximum: int = RECEIVE_MAXIMUM
+    maximum_packet: int | None = None
+    retain: bool = True
+    qos: int = 2
+
+
+class _OpenedClient(Client):
+    """A paho client on a socket that is already connected."""
+
+    def __init__(self, wire: Wire, options: ConnectOptions) -> None:
+        version_5 = options.protocol == "5"
+        super().__init__(
+            CallbackAPIVersion.VERSION2,
+            client_id=options.client_id,
+            protocol=MQTTv5 if version_5 else MQTTv311,
+            clean_session=None if version_5 else True,
+            reconnect_on_failure=False,
+        )
+        self._wire = wire
+        self.max_inflight_messages_set(0)  # the window is ours
+
+    def _create_socket(self) -> Wire:
+        return self._wire
+
+
+class Connection:
+    """From CONNECT to DISCONNECT or loss.
+
+    `acknowledged` is called from the event loop for each PUBACK with its packet identifier and, if it tells a
+    failure, the reason. `lost` is called once when the connection ends otherwise than by `leave`.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        options: ConnectOptions,
+        *,
+        acknowledged: Callable[[int, str | None], None],
+        lost: Callable[[Area4Error], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._wire = wire
+        self._number = wire.fileno()
+        self._options = options
+        self._acknowledged = acknowledged
+        self._lost = lost
+        self._acks: list[tuple[int, str | None]] = []
+        self._connack: asyncio.Future[Granted] = self._loop.create_future()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._leaving = False
+        self._flush_planned = False
+        self._writing = False
+        self._tick: asyncio.TimerHandle | None = None
+        self._properties: dict[int, Properties] = {}
+        self._client = _OpenedClient(wire, options)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        client, options = self._client, self._options
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_socket_register_write = self._on_register_write
+        client.on_socket_close = self._on_socket_close
+        if options.will_topic is not None:
+            client.will_set(options.will_topic, options.will_payload, qos=1, retain=True)
+        if options.username is not None:
+            client.username_pw_set(options.username, options.password)
+
+    async def open(self, within: float) -> Granted:
+        """Send CONNECT and wait for the broker's answer.
+
+        Raises:
+            RefusedError: The broker refuses us.
+            ConfigurationError: It cannot do what is configured.
+            UnreachableError: No answer within `within` seconds, or the connection ended.
+        """
+        keep_alive = max(1, math.ceil(self._options.keep_alive))
+        if self._options.protocol == "5":
+            properties = _properties(PacketTypes.CONNECT)
+            properties.MaximumPacketSize = INCOMING_MAXIMUM
+            self._client.connect("broker", 1, keep_alive, clean_start=True, properties=properties)
+        else:
+            self._client.connect("broker", 1, keep_alive)
+        self._loop.add_reader(self._number, self._on_readable)
+        self._tick = self._loop.call_later(TICK, self._on_tick)
+        if self._wire.pending():
+            self._loop.call_soon(self._on_readable)
+        try:
+            async with asyncio.timeout(within):
+                return await self._connack
+        except TimeoutError:
+            self.abort()
+            raise UnreachableError(
+                f"{self._options.peer} accepted the connection but did not answer CONNECT within {within:g} s.",
+                advice=f"Check that a broker of MQTT {self._options.protocol} listens at the port in url.",
+            ) from None
+        except BaseException:
+            self.abort()
+            raise
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool, expiry: int | None = None) -> int:
+        """Send at QoS 1; the packet identifier.
+
+        Raises:
+            UnreachableError: The connection is lost.
+        """
+        info = self._client.publish(topic, payload, 1, retain, self._expiry(expiry))
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS or self._ended.done():
+            raise UnreachableError(f"The connection to {self._options.peer} is lost.")
+        return info.mid
+
+    async def leave(self, within: float) -> None:
+        """DISCONNECT and close, in `within` seconds."""
+        if not self._ended.done():
+            self._leaving = True
+            self._client.disconnect()
+            try:
+                async with asyncio.timeout(within):
+                    await asyncio.shield(self._ended)
+            except TimeoutError:
+                pass  # the broker does not take bytes any more; it will publish the last will, which says the same
+        self.abort()
+
+    def abort(self) -> None:
+        """Close the socket at once; the broker publishes the last will."""
+        self._leaving = True
+        self._finish()
+        self._wire.close()
+
+    def _expiry(self, seconds: int | None) -> Properties | None:
+        if seconds is None or self._options.protocol != "5":
+            return None
+        properties = self._properties.get(seconds)
+        if properties is None:
+            properties = _properties(PacketTypes.PUBLISH)
+            properties.MessageExpiryInterval = seconds
+            self._properties = {seconds: properties}
+        return properties
+
+    # Called by the event loop.
+
+    def _on_readable(self) -> None:
+        for _ in range(READS_AT_ONCE):
+            if self._ended.done():
+                return
+            self._client.loop_read()
+            if self._acks:
+                acks, self._acks = self._acks, []
+                for mid, reason in acks:
+                    self._acknowledged(mid, reason)
+            if not self._wire.pending() or self._ended.done():
+                return
+        self._loop.call_soon(self._on_readable)
+
+    def _on_tick(self) -> None:
+        if not self._ended.done():
+            self._client.loop_misc()
+            self._tick = self._loop.call_later(TICK, self._on_tick)
+
+    def _flush(self) -> None:
+        self._flush_planned = False
+        if self._ended.done():
+            return
+        self._client.loop_write()
+        if self._ended.done():
+            return
+        try:
+            done = self._wire.flush()
+        except OSError as problem:
+            self._end(link_error(problem, self._options.peer))
+            return
+        wanted = not done or self._client.want_write()
+        if wanted and not self._writing:
+            self._loop.add_writer(self._number, self._flush)
+        elif self._writing and not wanted:
+            self._loop.remove_writer(self._number)
+        self._writing = wanted
+
+    # Called by paho, from within its loop_read, loop_write, loop_misc, publish.
+
+    def _on_register_write(self, _client: Client, _data: object, _sock: object) -> None:
+        if not self._flush_planned:
+            self._flush_planned = True
+            self._loop.call_soon(self._flush)
+
+    def _on_socket_close(self, _client: Client, _data: object, _sock: object) -> None:
+        self._forget_socket()
+
+    def _on_connect(
+        self, _client: Client, _data: object, _flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        if self._connack.done():
+            return
+        if reason.is_failure:
+            self._connack.set_exception(connack_error(reason, self._options.peer, self._options.protocol))
+            self._connack.exception()  # looked at here, so that an abandoned attempt leaves no complaint
+            return
+        self._connack.set_result(_granted(properties))
+
+    def _on_publish(
+        self, _client: Client, _data: object, mid: int, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        told: str | None = None
+        if reason.is_failure:
+            told = str(getattr(properties, "ReasonString", "") or reason.getName())
+        self._acks.append((mid, told))
+
+    def _on_disconnect(
+        self, _client: Client, _data: object, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        peer = self._options.peer
+        if flags.is_disconnect_packet_from_server:
+            self._end(disconnect_error(reason, str(getattr(properties, "ReasonString", "")), peer))
+        elif self._wire.problem is not None:
+            self._end(link_error(self._wire.problem, peer))
+        else:
+            self._end(closed_error(reason, peer, answered=self._connack.done()))
+
+    def _end(self, error: Area4Error) -> None:
+        if self._ended.done():
+            return
+        self._finish()
+        if not self._connack.done():
+            self._connack.set_exception(error)
+            self._connack.exception()  # looked at here, as above
+        elif not self._leaving:
+            self._loop.call_soon(self._lost, error)
+
+    def _finish(self) -> None:
+        self._forget_socket()
+        if self._tick is not None:
+            self._tick.cancel()
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def _forget_socket(self) -> None:
+        if self._wire.fileno() >= 0:
+            self._loop.remove_reader(self._number)
+            self._loop.remove_writer(self._number)
+        self._writing = False
+
+
+def _properties(packet: int) -> Properties:
+    return Properties(packet)  # type: ignore[no-untyped-call]  # paho has not annotated it
+
+
+def _granted(properties: Properties | None) -> Granted:
+    return Granted(
+        receive_maximum=int(getattr(properties, "ReceiveMaximum", RECEIVE_MAXIMUM)),
+        maximum_packet=getattr(properties, "MaximumPacketSize", None),
+        retain=bool(getattr(properties, "RetainAvailable", 1)),
+        qos=int(getattr(properties, "MaximumQoS", 2)),
+    )
+
+
+def packet_size(topic: str, payload: bytes, *, version_5: bool, expiry: bool) -> int:
+    """Bytes of a QoS 1 PUBLISH on the wire (MQTT 5.0, 2.1.4 and 3.3)."""
+    properties = (6 if expiry else 1) if version_5 else 0
+    rest = 2 + len(topic.encode()) + 2 + properties + len(payload)
+    return 1 + (1 if rest < 128 else 2 if rest < 16_384 else 3 if rest < 2_097_152 else 4) + rest

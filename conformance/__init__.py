@@ -1,0 +1,1 @@
+"""The conformance suite: what vendors run against their own devices, gateways and brokers."""

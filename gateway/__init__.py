@@ -1,0 +1,1 @@
+"""The gateway: source -> outbox -> sink; knows no protocol."""

@@ -1,0 +1,1 @@
+"""Pure state machines: no asyncio, time is passed in."""

@@ -1,0 +1,1 @@
+"""Certificates, trust and TLS; knows neither OPC UA nor MQTT libraries."""

@@ -1,0 +1,1 @@
+"""Simulated machine tools: physical models without any protocol, and the OPC UA server that shows them."""

@@ -1,0 +1,119 @@
+"""Services of a session within what OperationLimits promise, and references found faster than asyncua finds them."""
+
+# ruff: noqa: ANN401 - asyncua's own objects come without usable annotations
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Sized
+from contextvars import ContextVar
+from typing import Any
+
+from asyncua import ua
+from asyncua.common.utils import ServiceError
+from asyncua.server.address_space import ViewService
+from asyncua.server.internal_session import InternalSession
+
+from simulators.opcua.space import HAS_SUBTYPE, Id
+
+CHANNEL: ContextVar[Any] = ContextVar("channel")
+"""The channel (`mended.Processor`) whose request is being answered."""
+
+LIMITS = (
+    "MaxNodesPerRead",
+    "MaxNodesPerWrite",
+    "MaxNodesPerMethodCall",
+    "MaxNodesPerBrowse",
+    "MaxNodesPerTranslateBrowsePathsToNodeIds",
+    "MaxMonitoredItemsPerCall",
+)
+"""The variables of OperationLimits (OPC 10000-5, 6.3.11) that are obeyed."""
+
+
+def fault(status: str) -> ServiceError:
+    """The service fault of this status name."""
+    return ServiceError(getattr(ua.StatusCodes, status))
+
+
+class Views(ViewService):
+    """Browse that goes up from a reference's type instead of down through all subtypes of the wanted one."""
+
+    def _suitable_reftype(self, ref1: Id, ref2: Id, subtypes: bool) -> bool:
+        if ref1.is_null() or ref1 == ref2:
+            return True
+        current: Id | None = ref2 if subtypes else None
+        while current is not None:
+            node = self._aspace.get(current)
+            current = next(
+                (
+                    found.NodeId
+                    for found in (node.references if node is not None else ())
+                    if not found.IsForward and found.ReferenceTypeId == HAS_SUBTYPE
+                ),
+                None,
+            )
+            if current == ref1:
+                return True
+        return False
+
+
+class LimitedSession(InternalSession):
+    """A session whose requests hold no more operations than the server's OperationLimits say.
+
+    Attributes:
+        limits: Greatest number of operations by name of the variable in OperationLimits; none for the server itself.
+    """
+
+    limits: Mapping[str, int]
+
+    def admit(self, operations: Sized | None, name: str) -> None:
+        """Let a request with these operations pass.
+
+        Raises:
+            ServiceError: BadTooManyOperations (OPC 10000-4, 7.38.2).
+        """
+        if operations is not None and len(operations) > self.limits.get(name, len(operations)):
+            raise fault("BadTooManyOperations")
+
+    async def read(self, params: ua.ReadParameters) -> Any:
+        """Read attributes."""
+        self.admit(params.NodesToRead, "MaxNodesPerRead")
+        return await super().read(params)
+
+    async def write(self, params: ua.WriteParameters) -> Any:
+        """Write attributes."""
+        self.admit(params.NodesToWrite, "MaxNodesPerWrite")
+        return await super().write(params)
+
+    async def browse(self, params: ua.BrowseParameters) -> Any:
+        """Browse nodes."""
+        self.admit(params.NodesToBrowse, "MaxNodesPerBrowse")
+        return await super().browse(params)
+
+    async def translate_browsepaths_to_nodeids(self, params: Sequence[ua.BrowsePath]) -> Any:
+        """Find the nodes of browse paths."""
+        self.admit(params, "MaxNodesPerTranslateBrowsePathsToNodeIds")
+        return await super().translate_browsepaths_to_nodeids(params)
+
+    async def call(self, params: Sequence[ua.CallMethodRequest]) -> Any:
+        """Call methods."""
+        self.admit(params, "MaxNodesPerMethodCall")
+        return await super().call(params)
+
+    async def create_monitored_items(self, params: ua.CreateMonitoredItemsParameters) -> Any:
+        """Create monitored items."""
+        self.admit(params.ItemsToCreate, "MaxMonitoredItemsPerCall")
+        return await super().create_monitored_items(params)
+
+    async def modify_monitored_items(self, params: ua.ModifyMonitoredItemsParameters) -> Any:
+        """Modify monitored items."""
+        self.admit(params.ItemsToModify, "MaxMonitoredItemsPerCall")
+        return await super().modify_monitored_items(params)
+
+    async def set_monitoring_mode(self, params: ua.SetMonitoringModeParameters) -> Any:
+        """Switch monitored items."""
+        self.admit(params.MonitoredItemIds, "MaxMonitoredItemsPerCall")
+        return await super().set_monitoring_mode(params)
+
+    async def delete_monitored_items(self, params: ua.DeleteMonitoredItemsParameters) -> Any:
+        """Delete monitored items."""
+        self.admit(params.MonitoredItemIds, "MaxMonitoredItemsPerCall")
+        return await super().delete_monitored_items(params)

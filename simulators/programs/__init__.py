@@ -1,0 +1,1 @@
+"""Part programs of the simulated machines, as files."""
