@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from asyncua import Client, ua
 
 from adapters.opcua.discovery import discover
@@ -20,6 +21,14 @@ from gateway.model.messages import dump
 PLANT = Path(__file__).with_name("discovery_plant.py")
 MACHINE_TOOL = "nsu=http://opcfoundation.org/UA/MachineTool/"
 ISA95 = "nsu=http://opcfoundation.org/UA/ISA95-JOBCONTROL_V2/"
+
+
+@pytest.fixture(autouse=True)
+def only_standard_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    """asyncua has one table of structures for the whole process: here without what another test left in it."""
+    for table in (ua.extension_objects_by_typeid, ua.extension_objects_by_datatype):
+        for node in [one for one in table if one.NamespaceIndex]:
+            monkeypatch.delitem(table, node)
 
 
 @asynccontextmanager
