@@ -18,13 +18,14 @@ import random
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import Never
 
 from gateway.contracts import Outgoing, Refusal, Sink
 from gateway.core.ceiling import Ceiling
 from gateway.core.lanes import Lane, Lanes, Mood
-from gateway.errors import StorageError, UnreachableError
+from gateway.errors import StorageError
 from gateway.outbox import Outbox
-from gateway.pipeline.attempts import Attempts, being_cancelled, end_if_cancelled, quietly
+from gateway.pipeline.attempts import Attempts, end_if_cancelled
 from gateway.pipeline.counters import Counters
 from gateway.pipeline.settings import PipelineSettings
 
@@ -44,7 +45,7 @@ class Delivery:
         backlog_rate: float | None = None,
     ) -> None:
         self.sink = sink
-        self.attempts = Attempts(sink.name, settings, counters.failures)
+        self.attempts = Attempts("sink", sink, settings, counters.failures)
         self._outbox = outbox
         self._settings = settings
         self._counters = counters
@@ -58,21 +59,9 @@ class Delivery:
         self._moved = asyncio.Event()
         outbox.subscribe(self._stored)
 
-    async def run(self) -> None:
+    async def run(self) -> Never:
         """Until cancelled."""
-        name = self.sink.name
-        while True:
-            try:
-                await self._once()
-            except Exception as error:  # noqa: BLE001 - a broken sink must not disturb the others; it is told and tried again
-                delay = self.attempts.failed(error)
-            except asyncio.CancelledError:
-                if being_cancelled():
-                    raise
-                delay = self.attempts.failed(UnreachableError("The connection was given up from within."))
-            await quietly(name, self.sink.close(), self._settings.close_timeout)
-            end_if_cancelled()
-            await asyncio.sleep(delay)
+        await self.attempts.forever(self._once)
 
     @property
     def connected(self) -> bool:
@@ -85,19 +74,10 @@ class Delivery:
             self._moved.clear()
             await self._moved.wait()
 
-    async def close(self) -> None:
-        """Leave, for good."""
-        await quietly(self.sink.name, self.sink.close(), self._settings.close_timeout)
-        self.attempts.stopped()
-
-    async def _once(self) -> None:
+    async def _once(self) -> Never:
         """Connect and deliver until the connection is lost."""
-        self.attempts.attempt()
         self._lanes = None
-        async with asyncio.timeout(self._settings.connect_timeout):
-            await self.sink.connect(self._delivered)
-        end_if_cancelled()
-        self.attempts.succeeded()
+        await self.attempts.connect(self.sink.connect(self._delivered))
         lanes = self._lanes = self._opened()
         name = self.sink.name
         pump = asyncio.create_task(self._pump(lanes), name=f"deliver to {name}")
@@ -134,7 +114,7 @@ class Delivery:
         lanes.settle()
         return lanes
 
-    async def _pump(self, lanes: Lanes) -> None:
+    async def _pump(self, lanes: Lanes) -> Never:
         while True:
             self._news.clear()
             passed: list[Lane] = []
@@ -225,6 +205,7 @@ class Delivery:
         self._counters.repeats[name] += sum(message.id <= highest for message in messages)
         self._highest[lane.machine] = max(highest, messages[-1].id)
         await self.sink.send(messages)
+        end_if_cancelled()
 
     def _stored(self, messages: Sequence[Outgoing]) -> None:
         if self._lanes is not None:

@@ -86,10 +86,10 @@ class Pipeline:
 
     def links(self) -> Mapping[str, LinkStatus]:
         """How every source and sink stands, by name; a sink of the same name as a source has `sink:` before it."""
-        result = {item.source.name: item.attempts.status(item.source.status) for item in self._readings}
+        result = {item.source.name: item.attempts.status for item in self._readings}
         for item in self._deliveries:
             name = item.sink.name if item.sink.name not in result else f"sink:{item.sink.name}"
-            result[name] = item.attempts.status(item.sink.status)
+            result[name] = item.attempts.status
         return result
 
     @property
@@ -118,7 +118,7 @@ class Pipeline:
                 self._intake.values,
             )
         await _end([committing])
-        await _all(item.close() for item in self._readings)
+        await _all(item.attempts.close() for item in self._readings)
         self.machines.stopped("The gateway was stopped.")
         if delivering:
             drained = [asyncio.ensure_future(item.drained()) for item in self._deliveries if item.connected]
@@ -126,7 +126,7 @@ class Pipeline:
                 await asyncio.wait(drained, timeout=self._settings.drain)
             await _end(drained)
         await _end(delivering)
-        await _all(item.close() for item in self._deliveries)
+        await _all(item.attempts.close() for item in self._deliveries)
 
 
 async def _end(tasks: Iterable[asyncio.Future[None]]) -> None:

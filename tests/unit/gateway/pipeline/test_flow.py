@@ -164,6 +164,28 @@ async def test_a_source_that_keeps_a_cancellation_to_itself_does_not_keep_the_ga
     assert source.closes
 
 
+async def test_a_read_that_keeps_a_cancellation_to_itself_does_not_keep_the_gateway(
+    kit, source, sink, outbox, settings
+):
+    """What it gives then is not taken, and so not acknowledged: the server has it still."""
+    source.give_values(1)
+    read, inside = source.read, asyncio.Event()
+
+    async def stubborn():
+        inside.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return await read()
+
+    source.read = stubborn
+    running = kit.run(Pipeline([source], [sink], outbox, settings))
+    await inside.wait()
+    await running.stop()
+    assert source.done == [False]
+    assert sink.messages == []
+
+
 async def test_a_record_that_cannot_be_written_becomes_a_gap_and_spares_the_others(kit, sink, outbox, caplog):
     bad, good = kit.Source("bad"), kit.Source("good")
     running = kit.run(Pipeline([bad, good], [sink], outbox, PipelineSettings(linger=0.1, drain=3.0)))

@@ -1,6 +1,8 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from gateway.errors import RefusedError, UnreachableError
 from gateway.model import Description, MachineDescription
 from gateway.outbox import Limits, Outbox
@@ -56,8 +58,48 @@ async def test_the_first_failure_is_a_warning_and_the_repeats_are_not(kit, sourc
     await kit.until(lambda: sink.connects == 6)
     told = [record.levelname for record in caplog.records if "does not know" in record.message]
     assert told == ["WARNING", "DEBUG", "DEBUG", "DEBUG", "DEBUG"]
-    assert "broker is refused: The broker does not know our certificate. Have it signed." in caplog.text
+    assert "sink broker is refused: The broker does not know our certificate. Have it signed." in caplog.text
     await running.stop()
+
+
+async def test_the_recovery_is_told_once_with_its_attempts(kit, source, sink, outbox, settings, caplog):
+    caplog.set_level("INFO", "gateway.pipeline")
+    running = kit.run(Pipeline([source], [sink], outbox, settings))
+    await kit.until(lambda: sink.connects == 1)
+    sink.connect_errors = [UnreachableError("Nobody there.")] * 3
+    sink.lose()
+    await kit.until(lambda: sink.connects == 5)
+    source.give_values(1)
+    await kit.until(lambda: sink.values() == [1])
+    told = [record.message for record in caplog.records if record.message.startswith("sink broker is online")]
+    assert told == ["sink broker is online", "sink broker is online, recovered after 4 attempts"]
+    assert [record.message for record in caplog.records if "source" in record.message] == ["source floor is online"]
+    await running.stop()
+
+
+@pytest.mark.parametrize("outcome", [None, UnreachableError("The connection is lost.")], ids=["done", "failed"])
+@pytest.mark.parametrize("verb", ["connect", "send"])
+async def test_a_sink_that_keeps_a_cancellation_to_itself_does_not_keep_the_gateway(
+    kit, source, sink, outbox, settings, verb, outcome
+):
+    """Asked once to end, a task must end, whatever a sink's library makes of it."""
+    inside = asyncio.Event()
+
+    async def stubborn(_argument):
+        inside.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            if outcome is not None:
+                raise outcome from None
+
+    setattr(sink, verb, stubborn)
+    running = kit.run(Pipeline([source], [sink], outbox, replace(settings, drain=0.1)))
+    source.give_values(1)
+    await inside.wait()
+    await running.stop()
+    assert sink.closes
+    assert outbox.cursor("broker") == 0
 
 
 async def test_a_refusal_holds_the_cursor_and_is_sent_again_until_it_is_taken(kit, source, sink, outbox, settings):
