@@ -51,7 +51,7 @@ class PublishResult:
     undecodable: str | None = None
 
 
-Decoder: TypeAlias = Callable[[Buffer], PublishResult]
+Decoder: TypeAlias = Callable[[bytes], PublishResult]
 
 _PLAIN_HEADER = struct.Struct("<qII")
 _PLAIN_REST = frozenset({b"\0\xff\xff\xff\xff\0\0\0", b"\0\0\0\0\0\0\0\0"})
@@ -76,22 +76,22 @@ class MalformedError(Exception):
     """The message does not follow OPC 10000-6; nothing of it is used."""
 
 
-def decode(buffer: Buffer) -> PublishResult:
+def decode(body: bytes) -> PublishResult:
     """The body of a PublishResponse or of a ServiceFault.
 
     Raises:
         MalformedError: Even the frame is damaged.
     """
-    return _decode(bytes(buffer.copy().read(len(buffer))), _PUBLISH_RESPONSE)
+    return _decode(body, _PUBLISH_RESPONSE)
 
 
-def decode_republished(buffer: Buffer) -> PublishResult:
+def decode_republished(body: bytes) -> PublishResult:
     """The body of a RepublishResponse; it does not name its subscription.
 
     Raises:
         MalformedError: Even the frame is damaged.
     """
-    return _decode(bytes(buffer.copy().read(len(buffer))), _REPUBLISH_RESPONSE)
+    return _decode(body, _REPUBLISH_RESPONSE)
 
 
 def _decode(data: bytes, expected: int) -> PublishResult:

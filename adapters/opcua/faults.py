@@ -8,7 +8,7 @@ from typing import Literal
 from asyncua import ua
 from asyncua.crypto.uacrypto import InvalidSignature
 
-from adapters.opcua.transport import OversizedError
+from adapters.opcua.channel import OversizedError
 from gateway.errors import Area4Error, RefusedError, UnreachableError
 
 Stage = Literal["connect", "discover", "channel", "session", "user", "read", "subscribe"]

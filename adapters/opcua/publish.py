@@ -5,8 +5,8 @@ in order, and what the server no longer has becomes `Missing`. Everything is bou
 waiting here and notifications not yet committed together never exceed `unacknowledged`; when they reach it, no request
 is sent until commits come, and the server keeps the rest in its queues.
 
-Requests are written and answers taken without a task or future per cycle: the body is assembled here and given to
-asyncua's secure connection, whose map of callbacks takes any object with the few methods of a future.
+Requests are written and answers taken without a task or future per cycle: the body is assembled here, sealed by the
+channel (adapters.opcua.channel), and the answer's body comes back as bytes within the reading of the socket.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from asyncua import ua
-from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import nodeid_to_binary
 
 from adapters.opcua.connection import Connection
 from adapters.opcua.decode import Decoder, MalformedError, PublishResult, decode, decode_republished
+from adapters.opcua.transport import Answered
 from gateway.errors import UnreachableError
 from gateway.model import GapCause
 from gateway.model.times import TICKS_PER_SECOND, ticks_from_unix_ns
@@ -102,8 +102,8 @@ class Missing:
     detail: str
 
 
-class _Answer:
-    """What asyncua calls instead of a future when the answer of one PublishRequest is there."""
+class _Answer(Answered):
+    """What waits for the answer of one PublishRequest."""
 
     __slots__ = ("_acknowledgements", "_engine", "_open")
 
@@ -115,17 +115,13 @@ class _Answer:
     def done(self) -> bool:
         return not self._open
 
-    def set_result(self, body: Buffer) -> None:
+    def take(self, body: bytes) -> None:
         self._open = False
         self._engine.answered(body, self._acknowledgements)
 
-    def set_exception(self, _problem: BaseException) -> None:
+    def set_exception(self, problem: BaseException) -> None:  # noqa: ARG002 - whatever it was, the acknowledgements count
         self._open = False
         self._engine.unanswered(self._acknowledgements)
-
-    def cancel(self) -> bool:
-        self.set_exception(asyncio.CancelledError())
-        return True
 
 
 class PublishEngine:
@@ -250,12 +246,7 @@ class PublishEngine:
             acknowledgements, self._acknowledgements = self._acknowledgements, []
             protocol._request_handle += 1
             body = self.request(protocol._request_handle, acknowledgements)
-            protocol.revolve_security_token()
-            number = protocol._request_id + 1
-            message = protocol._connection.message_to_binary(body, request_id=number)
-            protocol._request_id = number
-            protocol._callbackmap[number] = _Answer(self, acknowledgements)
-            protocol.transport.write(message)
+            protocol.request(body, _Answer(self, acknowledgements))
             self._in_flight += 1
 
     def request(self, handle: int, acknowledgements: list[int]) -> bytes:
@@ -265,7 +256,7 @@ class PublishEngine:
         parts += [_ACKNOWLEDGEMENT.pack(self.subscription, number) for number in acknowledgements]
         return b"".join(parts)
 
-    def answered(self, body: Buffer, acknowledgements: list[int]) -> None:
+    def answered(self, body: bytes, acknowledgements: list[int]) -> None:
         """An answer has arrived; called within asyncua's parsing of the socket, so it never raises."""
         self._in_flight -= 1
         self._heard = time.monotonic()
@@ -438,7 +429,7 @@ class PublishEngine:
         request.Parameters.SubscriptionId = self.subscription
         request.Parameters.RetransmitSequenceNumber = number
         try:
-            result = decode_republished(await self._session._send_request(request))
+            result = decode_republished(bytes(await self._session._send_request(request)))
         except ua.UaStatusCodeError as problem:
             status = ua.StatusCode(problem.code).name
             if status in _LOST:

@@ -11,6 +11,7 @@ import asyncio
 import inspect
 import logging
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,24 +21,20 @@ from asyncua import Client, ua
 from asyncua.client.ua_client import UaClient, UASocketProtocol
 from asyncua.client.ua_session import UaSession
 from asyncua.common.connection import SecureConnection, TransportLimits
+from asyncua.common.utils import Buffer
+from asyncua.crypto.security_policies import Cryptography
 from asyncua.ua.ua_binary import uatcp_to_binary
 
+from adapters.opcua.channel import MAX_CHUNK, Channel, OversizedError, RefusedMessageError
 from gateway.errors import ConfigurationError
-
-MAX_CHUNK = 65_536
-"""Bytes of one chunk, in both directions: what every stack uses unless told otherwise."""
 
 MIN_CHUNK = 8_192
 """Smallest buffer that OPC 10000-6, 7.1.2.3 allows a peer to have."""
 
 _HEADER = struct.Struct("<3scI")
-_HEADER_SIZES = {b"MSG": 12, b"OPN": 12, b"CLO": 12, b"ACK": 8, b"ERR": 8, b"RHE": 8}
+_HEADER_SIZES = {b"MSG": 24, b"OPN": 12, b"CLO": 12, b"ACK": 8, b"ERR": 8, b"RHE": 8}
 
 _SUPPORTED = (2, 1)
-
-
-class OversizedError(ua.UaError):
-    """The server sent, or announced, more than we accept."""
 
 
 @dataclass
@@ -50,13 +47,42 @@ class BoundedLimits(TransportLimits):
             self.max_send_buffer: int = min(MAX_CHUNK, msg.ReceiveBufferSize)
 
 
-class BoundedProtocol(UASocketProtocol):
-    """Collects chunks up to the limit, each one copied once, and hands them whole to asyncua."""
+class Answered(ABC):
+    """What may wait for an answer in place of a future: it is given the body at once, as it came."""
+
+    @abstractmethod
+    def take(self, body: bytes) -> None:
+        """The answer; called within the reading of the socket, so it never raises."""
+
+    @abstractmethod
+    def set_exception(self, problem: BaseException) -> None:
+        """There will be no answer."""
+
+    @abstractmethod
+    def done(self) -> bool:
+        """Either of them was called."""
+
+    def set_result(self, body: Buffer) -> None:
+        """As asyncua gives it."""
+        self.take(bytes(body))
+
+    def cancel(self) -> bool:
+        """As asyncua ends what waits."""
+        self.set_exception(asyncio.CancelledError())
+        return True
+
+
+class BoundedProtocol(UASocketProtocol, asyncio.BufferedProtocol):
+    """Reads the socket into one buffer, and gives whole chunks to the channel, or to asyncua what opens and ends it."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        self._received = bytearray()
+        self.channel = Channel(self._connection)
         self.refused: str | None = None
+        self._request_id: int
+        self._buffer = bytearray(2 * MAX_CHUNK)
+        self._view = memoryview(self._buffer)
+        self._filled = 0
 
     async def send_hello(self, url: str, max_messagesize: int = 0, max_chunkcount: int = 0) -> ua.Acknowledge:
         """Offer our buffers (asyncua offers 2 GiB, and a server may take that up)."""
@@ -69,37 +95,75 @@ class BoundedProtocol(UASocketProtocol):
         async with asyncio.timeout(self.timeout):
             return await answer
 
-    def data_received(self, data: bytes) -> None:
+    def request(self, body: bytes, answer: Answered) -> None:
+        """Send an encoded request; to be called while there is a transport."""
+        number: int = self._request_id + 1
+        message = self.channel.seal(body, number)
+        self._request_id = number
+        self._callbackmap[number] = answer
+        self.transport.write(message)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - there is always room for a chunk
+        """Where the next bytes of the socket go."""
+        return self._view[self._filled :]
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take bytes from the socket; disconnect at the first chunk that is not acceptable."""
-        self._received += data
+        self._filled += nbytes
         try:
-            end = self._complete()
-        except OversizedError as problem:
+            end = self._chunks()
+        except RefusedMessageError as problem:
             self.refused = str(problem)
-            self._received.clear()
+            self._filled = 0
             self._fail_all_pending(problem)
             if self.transport is not None:
                 self.transport.abort()
             return
-        if end:
-            whole = bytes(memoryview(self._received)[:end])
-            del self._received[:end]
-            self._process_received_data(whole)
+        rest = self._filled - end
+        if rest and end:
+            self._buffer[:rest] = self._buffer[end : self._filled]
+        self._filled = rest
 
-    def _complete(self) -> int:
-        """Length of the whole chunks that have arrived."""
-        position, available = 0, len(self._received)
-        while available - position >= _HEADER.size:
-            kind, _, size = _HEADER.unpack_from(self._received, position)
+    def _chunks(self) -> int:
+        """Take the whole chunks that have arrived; their length."""
+        position, filled, view = 0, self._filled, self._view
+        while filled - position >= _HEADER.size:
+            kind, _, size = _HEADER.unpack_from(view, position)
             smallest = _HEADER_SIZES.get(kind)
             if smallest is None:
-                raise OversizedError(f"the peer does not speak OPC UA: a message begins with {bytes(kind)!r}")
+                raise OversizedError(f"the peer does not speak OPC UA: a message begins with {kind!r}")
             if not smallest <= size <= MAX_CHUNK:
                 raise OversizedError(f"the server announced a chunk of {size} bytes; accepted are {MAX_CHUNK}")
-            if available - position < size:
+            if filled - position < size:
                 break
+            chunk = view[position : position + size]
             position += size
+            if kind == b"MSG":
+                self._answer(chunk)
+            elif self.channel.within:
+                raise RefusedMessageError(f"a message {kind!r} came within another one")
+            else:
+                self._process_received_data(bytes(chunk))
+            if self.transport is None or self.transport.is_closing():
+                return filled
         return position
+
+    def _answer(self, chunk: memoryview) -> None:
+        message = self.channel.open(chunk)
+        if message is None:
+            return
+        waiting = self._callbackmap.get(message.request)
+        if waiting is None:
+            raise RefusedMessageError(f"an answer came to the request {message.request}, which nobody asked")
+        if message.aborted:
+            del self._callbackmap[message.request]
+            if not waiting.done():
+                waiting.set_exception(ua.UaStatusCodeError(message.aborted))
+        elif isinstance(waiting, Answered):
+            del self._callbackmap[message.request]
+            waiting.take(message.body)
+        else:
+            self._call_callback(message.request, Buffer(message.body))
 
 
 def bound_transport(client: Client, max_message: int) -> None:
@@ -133,8 +197,10 @@ _HOOKS: tuple[tuple[type, str, tuple[str, ...]], ...] = (
     (UASocketProtocol, "_fail_all_pending", ("exc",)),
     (UASocketProtocol, "_setup_request_header", ("hdr", "timeout")),
     (UASocketProtocol, "_call_callback", ("request_id", "body")),
-    (UASocketProtocol, "revolve_security_token", ()),
     (SecureConnection, "message_to_binary", ("message", "message_type", "request_id")),
+    (SecureConnection, "revolve_tokens", ()),
+    (SecureConnection, "_check_sym_header", ("security_hdr",)),
+    (Cryptography, "revolved_expired_key", ()),
     (TransportLimits, "update_client_limits", ("msg",)),
     (UaSession, "_send_request", ("request", "timeout", "message_type")),
     (UaSession, "create_subscription", ("params", "callback")),
