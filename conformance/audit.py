@@ -29,15 +29,19 @@ class MachineAudit:
         id: Identity.
         stream: Messages, repeats, holes, announced gaps.
         values: Samples and events, repeats not counted.
+        backfilled: Of these, values that the gateway read from the machine's history.
         lost: Values that gap messages told to be lost, where they told the number.
-        from_source: Source time to arrival, of the samples with a source time within the audit.
+        losses: Gaps that name something, and are not of messages alone (which holes show).
+        from_source: Source time to arrival, of the live samples with a source time within the audit.
         from_taken: Taken by the gateway to arrival, of live messages.
     """
 
     id: str
     stream: StreamReport
     values: int = 0
+    backfilled: int = 0
     lost: int = 0
+    losses: int = 0
     from_source: Latencies = field(default_factory=Latencies)
     from_taken: Latencies = field(default_factory=Latencies)
 
@@ -49,8 +53,7 @@ class MachineAudit:
     @property
     def lossless(self) -> bool:
         """As far as the stream shows: no hole, and no gap but those of messages that are here."""
-        causes = self.stream.gaps
-        return self.told_all and not self.stream.announced and causes.total() == causes["evicted"]
+        return self.told_all and not self.stream.announced and not self.losses
 
     def facts(self) -> dict[str, Any]:
         """For machines."""
@@ -59,10 +62,12 @@ class MachineAudit:
             "messages": self.stream.messages,
             "repeats": self.stream.repeats,
             "values": self.values,
+            "backfilled": self.backfilled,
             "holes": [_hole(one) for one in self.stream.holes],
             "announcedHoles": [_hole(one) for one in self.stream.announced],
             "altered": self.stream.altered,
             "late": self.stream.late,
+            "displaced": self.stream.displaced,
             "epochs": self.stream.epochs,
             "gaps": dict(self.stream.gaps),
             "lostAsAnnounced": self.lost,
@@ -125,6 +130,7 @@ class AuditReport:
         return {
             "expected": values.expected,
             "delivered": values.delivered,
+            "backfilled": values.backfilled,
             "repeated": values.repeated,
             "missing": len(values.missing),
             "announced": len(values.announced),
@@ -198,13 +204,14 @@ class Audit:
         judged = shown & heard
         gaps = [Gap.of(gap) for view in views.values() for gap in view.gaps]
         delivered = _judged(self._observer.delivered, judged, until)
+        filled = _judged(self._observer.backfilled, judged, until)
         truth = _judged(values_by_signal(ledger), judged, until)
         truth = {
             signal: shown
             for signal, shown in truth.items()  # of a signal that did not change since, a late consumer sees nothing
-            if signal in delivered or any((one.time or "") > due[signal[0]] for one in shown)
+            if signal in delivered or signal in filled or any((one.time or "") > due[signal[0]] for one in shown)
         }
-        report.values = compare(truth, delivered, due_from=due, gaps=gaps)
+        report.values = compare(truth, delivered, due_from=due, gaps=gaps, backfilled=filled)
         events = [event for event in self._observer.events if event["machine"] in judged and _in(event, until)]
         lines = [line for line in ledger if line["machine"] in judged and _in(line, until)]
         report.events = compare_events(lines, events, due_from=due, gaps=gaps)
@@ -212,7 +219,9 @@ class Audit:
     def _machine(self, view: MachineView) -> MachineAudit:
         source, taken = self._audits.get(view.id, (Latencies(), Latencies()))
         lost = sum(gap.get("lost") or 0 for gap in view.gaps)
-        return MachineAudit(view.id, view.stream.report(), view.count + view.events, lost, source, taken)
+        losses = sum(gap["cause"] != "evicted" and _names_something(gap) for gap in view.gaps)
+        values = view.count + view.events
+        return MachineAudit(view.id, view.stream.report(), values, view.backfilled, lost, losses, source, taken)
 
     def _heard(self, view: MachineView, body: Mapping[str, Any], message: Received) -> None:
         """A new message of a stream: how old is it?"""
@@ -221,10 +230,15 @@ class Audit:
         source, taken = self._audits.setdefault(view.id, (Latencies(), Latencies()))
         taken.add(message.at - unix(body["taken"]))
         for sample in body.get("samples", ()):
-            if sample["time"] is not None:
+            if sample["time"] is not None and not sample.get("backfilled"):
                 shown = unix(sample["time"])
                 if shown >= self.begin:
                     source.add(message.at - shown)
+
+
+def _names_something(gap: Mapping[str, Any]) -> bool:
+    """Not if the machine was only subscribed anew, and its history holds all that was shown meanwhile."""
+    return gap["signals"] != [] or bool(gap.get("events"))
 
 
 def unix(text: str) -> float:

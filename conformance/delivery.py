@@ -2,7 +2,8 @@
 
 The ledger is the simulators' record of the truth (one JSON object per line, docs/simulators.md). Per signal, what
 was delivered must be the end of what the ledger says, from the value that was current when the subscription began.
-What a `gap` message names is told apart from what is missing without a word. Pure; it shares no code with the gateway.
+What a `gap` message names is told apart from what is missing without a word. Backfilled samples come beside the live
+ones, so each of the two is judged by its own order. Pure; it shares no code with the gateway.
 """
 
 from __future__ import annotations
@@ -41,23 +42,30 @@ class Gap(NamedTuple):
 
     Attributes:
         signals: Paths; None names every signal and event of the machine.
+        events: Events are named too.
+        resubscribed: The source began anew: it tells current values again, also those of signals that are not named.
     """
 
     machine: str
     signals: frozenset[str] | None
     begin: str
     end: str
+    events: bool = False
+    resubscribed: bool = False
 
     @classmethod
     def of(cls, message: Mapping[str, Any]) -> Gap:
         """From the body of a gap message."""
         signals = message["signals"]
         named = None if signals is None else frozenset(signals)
-        return cls(message["machine"], named, message["begin"], message["end"])
+        events = bool(message.get("events"))
+        return cls(
+            message["machine"], named, message["begin"], message["end"], events, message.get("cause") == "connection"
+        )
 
     def names(self, machine: str, path: str | None, time: str | None) -> bool:
         """Whether this loss was announced; an event has no path, and what has no time is never announced."""
-        named = self.signals is None or path in self.signals
+        named = self.signals is None or (self.events if path is None else path in self.signals)
         return named and machine == self.machine and time is not None and self.begin <= time <= self.end
 
 
@@ -81,7 +89,8 @@ class DeliveryReport:
 
     Attributes:
         expected: Values of the ledger that were due.
-        delivered: Values that were delivered, each once.
+        delivered: Values that were delivered, each once, backfilled ones among them.
+        backfilled: Of these, read from the machine's history.
         missing: Due, but not delivered, and no gap names it.
         announced: Due, but not delivered, as a gap says.
         repeated: Delivered again by the new subscription after a gap: its current value was known already.
@@ -92,6 +101,7 @@ class DeliveryReport:
 
     expected: int = 0
     delivered: int = 0
+    backfilled: int = 0
     missing: list[Difference] = field(default_factory=list)
     announced: list[Difference] = field(default_factory=list)
     repeated: int = 0
@@ -137,49 +147,73 @@ def compare(
     *,
     due_from: Mapping[str, str],
     gaps: Sequence[Gap] = (),
+    backfilled: Mapping[Signal, Sequence[Entry]] | None = None,
 ) -> DeliveryReport:
     """Compare all that was shown with all that was delivered.
 
     Args:
         truth: What the ledger says, per signal.
-        delivered: New samples (no repeats) per signal in the order of the stream.
+        delivered: New live samples (no repeats) per signal in the order of the stream, that is of `epoch` and `seq`.
         due_from: Per machine the moment from which every value is due, whatever was delivered first.
         gaps: What was announced as lost.
+        backfilled: New samples from the machines' history, likewise; they must be in the order of their source times.
     """
     report = DeliveryReport()
-    for signal in sorted(set(truth) | set(delivered)):
-        shown, came = truth.get(signal, ()), delivered.get(signal, ())
-        report.delivered += len(came)
-        if not came and not _all_named(signal, shown, gaps):
+    filled = backfilled or {}
+    for signal in sorted({*truth, *delivered, *filled}):
+        shown, live, old = truth.get(signal, ()), delivered.get(signal, ()), filled.get(signal, ())
+        report.delivered += len(live) + len(old)
+        report.backfilled += len(old)
+        if not live and not old and not _all_named(signal, shown, gaps):
             report.never.append(signal)
-        expected = list(shown[_first_due(shown, came, due_from.get(signal[0], "")) :])
+        start = _first_due(shown, live, due_from.get(signal[0], ""))
+        expected = list(shown[start:])
         report.expected += len(expected)
-        if expected != list(came):
-            _differ(report, signal, expected, came, gaps)
+        if old or expected != list(live):
+            _differ(report, signal, (shown[:start], expected), (live, old), gaps)
     return report
 
 
 def _differ(
-    report: DeliveryReport, signal: Signal, expected: Sequence[Entry], came: Sequence[Entry], gaps: Sequence[Gap]
+    report: DeliveryReport,
+    signal: Signal,
+    shown: tuple[Sequence[Entry], Sequence[Entry]],
+    came: tuple[Sequence[Entry], Sequence[Entry]],
+    gaps: Sequence[Gap],
 ) -> None:
-    left = _count(expected)
-    fresh: list[Entry] = []
-    surplus: list[Entry] = []
-    for entry in came:
-        (fresh if _take(left, entry) else surplus).append(entry)
+    """One signal: `shown` before and since it was due, `came` live and from history."""
+    (before, expected), (live, old) = shown, came
+    left, early = _count(expected), _count(before)
+    fresh = _fresh(left, live)
+    filled = [entry for entry in old if _take(left, entry) or _take(early, entry)]
     missing = [entry for entry in expected if _take(left, entry)]
-    concerned = [gap for gap in gaps if gap.machine == signal[0] and (gap.signals is None or signal[1] in gap.signals)]
-    known = set(expected) if concerned else set()
+    own = [gap for gap in gaps if gap.machine == signal[0]]
+    named = any(gap.resubscribed or gap.signals is None or signal[1] in gap.signals for gap in own)
+    known = set(expected) if named else set()
+    surplus = _surplus(live, fresh)
     wrong = [entry for entry in surplus if entry not in known]
-    announced = [entry for entry in missing if any(gap.names(*signal, entry.time) for gap in concerned)]
+    report.repeated += len(surplus) - len(wrong)
+    wrong += _surplus(old, filled)  # history is told once
+    announced = [entry for entry in missing if any(gap.names(*signal, entry.time) for gap in own)]
     told = set(announced)
     silent = [entry for entry in missing if entry not in told]
-    report.repeated += len(surplus) - len(wrong)
     report.announced += [Difference("announced as lost", *signal, entry) for entry in announced]
     report.missing += [Difference("missing", *signal, entry) for entry in silent]
     report.wrong += [Difference("wrong", *signal, entry) for entry in wrong]
-    if not silent and not wrong and not _in_order(fresh, expected):
+    ordered = _in_order(fresh, expected) and _in_order(filled, [*before, *expected])
+    if not silent and not wrong and not ordered:
         report.disordered.append(signal)
+
+
+def _fresh(left: dict[Entry, int], came: Iterable[Entry]) -> list[Entry]:
+    """Those of `came` that are still expected, taken out of `left`."""
+    return [entry for entry in came if _take(left, entry)]
+
+
+def _surplus(came: Iterable[Entry], taken: Iterable[Entry]) -> list[Entry]:
+    """Those of `came` that were not taken; of equal ones, the last."""
+    counts = _count(taken)
+    return [entry for entry in came if not _take(counts, entry)]
 
 
 def _all_named(signal: Signal, shown: Sequence[Entry], gaps: Sequence[Gap]) -> bool:
@@ -231,7 +265,7 @@ def compare_events(
         ledger: Lines of the ledger.
         delivered: Bodies of event messages with their `machine`; an event that is told again by a refresh may be older.
         due_from: Per machine the moment from which every event is due.
-        gaps: What was announced as lost; an event is named by a gap of all signals.
+        gaps: What was announced as lost; an event is named by a gap of all signals, or of events.
 
     Returns:
         A sentence for each event that is missing or differs; empty when all is well.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from bisect import insort
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from conformance.consumer import Received
 from conformance.delivery import Entry, Signal
@@ -21,9 +22,10 @@ class MachineView:
         status: Latest status message, or None.
         description: Latest description, or None.
         signals: Description by path.
-        values: Latest sample by path.
+        values: Latest sample by path, by its place in the stream; backfilled ones are of before.
         conditions: Conditions of interest (Retain) by their id, as their latest events.
         count: Values and events delivered, repeats not counted.
+        backfilled: Of these, values that the gateway read from the machine's history.
         first: `taken` of the first live data message.
         gaps: New gap messages.
         stream: Follows epoch and seq.
@@ -36,10 +38,27 @@ class MachineView:
     values: dict[str, dict[str, Any]] = field(default_factory=dict)
     conditions: dict[str, dict[str, Any]] = field(default_factory=dict)
     count: int = 0
+    backfilled: int = 0
     events: int = 0
     first: str | None = None
     gaps: list[dict[str, Any]] = field(default_factory=list)
     stream: StreamChecker = field(default_factory=StreamChecker)
+    places: dict[str, Place] = field(default_factory=dict)
+
+
+class Place(NamedTuple):
+    """Where a message stands in a machine's stream, whenever it came: how many epochs were before its own, and seq."""
+
+    epoch: int
+    seq: int
+
+
+class Kept(NamedTuple):
+    """A delivered value with its place: the message's, and its own within the message."""
+
+    place: Place
+    index: int
+    entry: Entry
 
 
 Listener: TypeAlias = Callable[[MachineView, dict[str, Any], Received], None]
@@ -57,10 +76,25 @@ class Observer:
         self.machines: dict[str, MachineView] = {}
         self.gateways: dict[str, dict[str, Any]] = {}
         self.unreadable: list[str] = []
-        self.delivered: dict[Signal, list[Entry]] = {}
+        self._live: dict[Signal, list[Kept]] = {}
+        self._old: dict[Signal, list[Kept]] = {}
         self.events: list[dict[str, Any]] = []
         self._keep = keep
         self._listener = listener
+
+    @property
+    def delivered(self) -> dict[Signal, list[Entry]]:
+        """Live values per signal in the order of the stream, which is that of arrival unless something came too early.
+
+        What comes before its place (behind a message that the broker refused for a while) a consumer puts into its
+        place by `epoch` and `seq`; so do we.
+        """
+        return _entries(self._live)
+
+    @property
+    def backfilled(self) -> dict[Signal, list[Entry]]:
+        """Values that the gateway read from the machines' history, likewise."""
+        return _entries(self._old)
 
     def take(self, messages: Iterable[Received]) -> int:
         """Take what came; the number of new values and events in it."""
@@ -108,11 +142,16 @@ class Observer:
 
     def _data(self, machine: MachineView, body: dict[str, Any]) -> int:
         machine.first = machine.first or body["taken"]
+        place = Place(machine.stream.age(body["epoch"]), body["seq"])
         samples = body["samples"]
-        for sample in samples:
-            machine.values[sample["path"]] = sample
+        for index, sample in enumerate(samples):
+            path, old = sample["path"], bool(sample.get("backfilled"))
+            machine.backfilled += old
+            if not old and place >= machine.places.get(path, place):
+                machine.values[path], machine.places[path] = sample, place
             if self._keep:
-                self.delivered.setdefault((machine.id, sample["path"]), []).append(Entry.of(sample))
+                kept = (self._old if old else self._live).setdefault((machine.id, path), [])
+                insort(kept, Kept(place, index, Entry.of(sample)), key=_where)
         machine.count += len(samples)
         return len(samples)
 
@@ -127,3 +166,11 @@ class Observer:
             self.events.append({"machine": machine.id, **event})
         machine.events += 1
         return 1
+
+
+def _where(kept: Kept) -> tuple[Place, int]:
+    return kept.place, kept.index
+
+
+def _entries(kept: dict[Signal, list[Kept]]) -> dict[Signal, list[Entry]]:
+    return {signal: [one.entry for one in found] for signal, found in kept.items()}

@@ -25,7 +25,8 @@ class StreamReport:
         altered: Pairs (epoch, seq) that came again with another content.
         holes: What is missing without a word, each with its epoch, first and last seq.
         announced: What is missing and named by a gap message, likewise.
-        late: Messages that came after one with a higher seq, and were no repeats.
+        late: Messages that came after one with a higher seq that never came again.
+        displaced: Messages that came late, where all that had come too early came again: `seq` tells the right place.
         epochs: Epochs in the order in which they appeared.
         gaps: Announced gaps by cause.
     """
@@ -34,6 +35,7 @@ class StreamReport:
     repeats: int = 0
     altered: int = 0
     late: int = 0
+    displaced: int = 0
     holes: list[Hole] = field(default_factory=list)
     announced: list[Hole] = field(default_factory=list)
     epochs: list[str] = field(default_factory=list)
@@ -57,6 +59,7 @@ class StreamChecker:
         self._highest: dict[str, int] = {}
         self._first: dict[str, int] = {}
         self._told: dict[str, list[tuple[int, int]]] = {}
+        self._behind: dict[str, list[set[int]]] = {}
         self._report = StreamReport()
 
     def take(self, epoch: str, seq: int, payload: bytes, *, retained: bool = False) -> bool:
@@ -73,6 +76,8 @@ class StreamChecker:
         if seq in seen:
             self._report.repeats += 1
             self._report.altered += seen[seq] != digest
+            for early in self._behind.get(epoch, ()):
+                early.discard(seq)
             return False
         if epoch not in self._highest and not retained:
             self._report.epochs.append(epoch)
@@ -82,9 +87,15 @@ class StreamChecker:
         self._report.messages += 1
         self._first.setdefault(epoch, seq)
         if seq < self._highest.get(epoch, 0):
-            self._report.late += 1
+            early = {one for one in range(seq + 1, self._highest[epoch] + 1) if one in seen}
+            self._behind.setdefault(epoch, []).append(early)
         self._highest[epoch] = max(seq, self._highest.get(epoch, 0))
         return True
+
+    def age(self, epoch: str) -> int:
+        """How many epochs appeared before this one; 0 as long as only retained messages came of it."""
+        epochs = self._report.epochs
+        return epochs.index(epoch) if epoch in epochs else 0
 
     def gap(self, cause: str, epoch: str = "", missing: Sequence[int] | None = None) -> None:
         """A new gap message said so; `missing` are the first and the last seq of `epoch` that it names."""
@@ -96,6 +107,9 @@ class StreamChecker:
     def report(self) -> StreamReport:
         """What was seen so far; holes are looked for between the first live message and the last of each epoch."""
         self._report.holes, self._report.announced = [], []
+        behind = [early for found in self._behind.values() for early in found]
+        self._report.late = sum(bool(early) for early in behind)
+        self._report.displaced = len(behind) - self._report.late
         for epoch in self._report.epochs:
             told = self._told.get(epoch, ())
             for hole in self._holes(epoch):

@@ -123,6 +123,10 @@ def _tell(report: AuditReport, seconds: float) -> None:
     table([head, *(_row(machine) for machine in report.machines)])
     say("latencies in ms: half of all, 99 of 100, longest; source times are by the machines' clocks")
     for machine in report.machines:
+        if machine.backfilled:
+            say(f"read from history after an interruption: {machine.id} {machine.backfilled} values")
+        if machine.stream.displaced:
+            say(f"came behind younger ones, and those again: {machine.id} {machine.stream.displaced} messages")
         for cause, count in sorted(machine.stream.gaps.items()):
             say(f"gaps announced: {machine.id} {cause} {count}")
         for _, low, high in machine.stream.announced:

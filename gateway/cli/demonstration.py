@@ -222,7 +222,9 @@ class Demonstration:
         ledger = list(read_ledger(self._lab.ledgers))
         due = {machine.id: machine.first or "" for machine in observer.machines.values()}
         gaps = [Gap.of(gap) for machine in observer.machines.values() for gap in machine.gaps]
-        values = compare(values_by_signal(ledger), observer.delivered, due_from=due, gaps=gaps)
+        values = compare(
+            values_by_signal(ledger), observer.delivered, due_from=due, gaps=gaps, backfilled=observer.backfilled
+        )
         events = compare_events(ledger, observer.events, due_from=due, gaps=gaps)
         announced = sum(lost_of(machine) for machine in observer.machines.values())
         problems = [str(one) for one in (*values.missing, *values.wrong)]

@@ -305,7 +305,9 @@ class Plant:
         ledger = list(read_ledger(self._ledgers))
         due = {name: machine.first or "" for name, machine in machines.items()}
         gaps = [Gap.of(gap) for machine in machines.values() for gap in machine.gaps]
-        report = compare(values_by_signal(ledger), observer.delivered, due_from=due, gaps=gaps)
+        report = compare(
+            values_by_signal(ledger), observer.delivered, due_from=due, gaps=gaps, backfilled=observer.backfilled
+        )
         verdict = Verdict(
             self.faults, seconds, report.expected, report.delivered - report.repeated, len(report.announced)
         )

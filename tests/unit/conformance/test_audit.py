@@ -83,6 +83,34 @@ def test_the_ledger_knows_whether_a_gap_was_one_of_values() -> None:
     assert [str(one.entry.value) for one in report.values.announced] == ["3"]
 
 
+def test_a_gap_that_names_nothing_is_no_loss_and_one_of_events_is() -> None:
+    def named(**more: object) -> Audit:
+        body = {"signals": [], "begin": iso(BEGIN), "end": iso(BEGIN + 1), "cause": "connection"}
+        return audited(data(1), data(2), message("gap", 3, 3.0, **body, **more))
+
+    assert named().report().lossless
+    assert not named(events=True).report().lossless
+
+
+def test_history_is_compared_too_and_counts_no_latency() -> None:
+    old = {"path": "A", "value": 2, "time": iso(BEGIN + 1), "backfilled": True}
+    came = [data(1), message("data", 2, 9.0, samples=data_of(3)), message("data", 3, 9.0, samples=[old])]
+    report = audited(*came).report(ledger(3))
+    assert report.lossless
+    (machine,) = report.machines
+    assert machine.facts()["backfilled"] == report.facts()["ledger"]["backfilled"] == 1
+    assert machine.from_source.count == 2
+    assert not audited(*came[:2]).report(ledger(3)).told_all
+    twice = audited(*came, message("data", 4, 9.0, samples=[old])).report(ledger(3))
+    assert not twice.told_all
+
+
+def test_what_came_too_early_and_again_is_in_order() -> None:
+    report = audited(*map(data, [1, 3, 4, 2, 3, 4])).report(ledger(4))
+    assert report.lossless
+    assert report.facts()["machines"][0]["displaced"] == 1
+
+
 def test_a_value_that_the_stream_does_not_miss_is_missed_by_the_ledger() -> None:
     came = [data(1), data(2), message("data", 3, 3.0, samples=data_of(4))]
     report = audited(*came).report(ledger(4))

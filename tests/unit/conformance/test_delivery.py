@@ -164,6 +164,77 @@ def test_every_missing_value_is_either_announced_or_missing(lost: set[int], begi
     assert report.complete == all(begin <= n <= end for n in lost)
 
 
+def test_a_gap_of_events_excuses_no_value() -> None:
+    named = Gap.of({"machine": "urn:m", "signals": [], "events": True, "begin": "2026", "end": "2027", "cause": "x"})
+    assert named.events
+    report = compare({SIGNAL: SHOWN}, {SIGNAL: [*SHOWN[2:5], *SHOWN[6:]]}, due_from=BEGIN, gaps=[named])
+    assert [difference.entry for difference in report.missing] == [SHOWN[5]]
+
+
+def test_history_closes_a_hole_beside_younger_values() -> None:
+    live, old = [*SHOWN[2:4], *SHOWN[7:]], SHOWN[4:7]
+    report = compare({SIGNAL: SHOWN}, {SIGNAL: live}, due_from=BEGIN, backfilled={SIGNAL: old})
+    assert report.complete
+    assert (report.expected, report.delivered, report.backfilled) == (8, 8, 3)
+    assert compare({SIGNAL: SHOWN}, {SIGNAL: live}, due_from=BEGIN).missing
+
+
+def test_history_alone_is_a_delivery_too() -> None:
+    report = compare({SIGNAL: SHOWN[4:7]}, {}, due_from=BEGIN, backfilled={SIGNAL: SHOWN[4:7]})
+    assert report.complete
+    assert report.delivered == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "finding"),
+    [
+        ([SHOWN[4], SHOWN[6]], "missing"),
+        ([SHOWN[4], SHOWN[6], SHOWN[5]], "disordered"),
+        ([*SHOWN[4:7], SHOWN[6]], "wrong"),
+        ([*SHOWN[3:7]], "wrong"),
+        ([*SHOWN[4:8]], "wrong"),
+        ([*SHOWN[4:6], entry(6, value=99)], "wrong"),
+        ([*SHOWN[4:6], entry(6, status="BadNoData")], "wrong"),
+    ],
+    ids=["missing", "order", "twice", "told-before", "told-live", "value", "status"],
+)
+def test_damage_to_what_history_brought_is_found(old: list[Entry], finding: str) -> None:
+    live = [*SHOWN[2:4], *SHOWN[7:]]
+    report = compare({SIGNAL: SHOWN}, {SIGNAL: live}, due_from=BEGIN, backfilled={SIGNAL: old}, gaps=[gap(0, 0)])
+    assert getattr(report, finding)
+    assert not report.complete
+
+
+def test_a_consumer_that_comes_while_history_is_read_misses_nothing() -> None:
+    report = compare(
+        {SIGNAL: SHOWN}, {SIGNAL: SHOWN[7:]}, due_from={"urn:m": SHOWN[7].time or ""}, backfilled={SIGNAL: SHOWN[5:7]}
+    )
+    assert report.complete
+    assert report.expected == 3
+
+
+def test_a_source_that_begins_anew_tells_current_values_again_also_of_signals_with_history() -> None:
+    live = [*SHOWN[2:5], SHOWN[4], *SHOWN[5:]]
+    anew = gap(4, 5, ["A/C"])._replace(resubscribed=True)
+    report = compare({SIGNAL: SHOWN}, {SIGNAL: live}, due_from=BEGIN, gaps=[anew])
+    assert (report.complete, report.repeated) == (True, 1)
+    assert compare({SIGNAL: SHOWN}, {SIGNAL: live}, due_from=BEGIN, gaps=[anew._replace(resubscribed=False)]).wrong
+
+
+@given(st.sets(st.integers(3, 9)), st.data())
+def test_any_part_from_history_is_complete_and_any_damage_to_it_is_found(old: set[int], data: st.DataObject) -> None:
+    live = [value for number, value in enumerate(SHOWN[2:], 2) if number not in old]
+    filled = [SHOWN[number] for number in sorted(old)]
+    assert compare({SIGNAL: SHOWN}, {SIGNAL: live}, due_from=BEGIN, backfilled={SIGNAL: filled}).complete
+    if filled:
+        lost = data.draw(st.integers(0, len(filled) - 1))
+        damaged = filled[:lost] + filled[lost + 1 :]
+        assert not compare({SIGNAL: SHOWN}, {SIGNAL: live}, due_from=BEGIN, backfilled={SIGNAL: damaged}).complete
+    shuffled = data.draw(st.permutations(filled))
+    report = compare({SIGNAL: SHOWN}, {SIGNAL: live}, due_from=BEGIN, backfilled={SIGNAL: shuffled})
+    assert report.complete == (shuffled == filled)
+
+
 def test_ledger_files(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     line = {"kind": "value", "machine": "urn:m", "path": "A/B", "value": 1, "time": None, "quality": "good", "n": 1}
@@ -196,8 +267,10 @@ def test_a_missing_event_is_found_once_it_is_due() -> None:
     assert compare_events([EVENT], [], due_from={"urn:m": "2026-01-01T00:00:05.0000000Z"}) == []
 
 
-def test_an_event_is_excused_by_a_gap_of_all_signals_only() -> None:
+def test_an_event_is_excused_by_a_gap_of_all_signals_or_of_events_only() -> None:
     assert compare_events([EVENT], [], due_from=BEGIN, gaps=[gap(4, 6)]) == []
+    assert compare_events([EVENT], [], due_from=BEGIN, gaps=[gap(4, 6, ["A/B"])._replace(events=True)]) == []
+    assert compare_events([EVENT], [], due_from=BEGIN, gaps=[gap(6, 7, [])._replace(events=True)])
     assert compare_events([EVENT], [], due_from=BEGIN, gaps=[gap(4, 6, ["A/B"])])
     assert compare_events([EVENT], [], due_from=BEGIN, gaps=[gap(6, 7)])
 

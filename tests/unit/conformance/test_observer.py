@@ -39,6 +39,38 @@ def test_values_alarms_gaps_and_states_are_followed() -> None:
     assert not machine.conditions
 
 
+def data(seq: int, value: int, *, epoch: str = "e", backfilled: bool = False) -> Received:
+    sample = {"path": "A", "value": value, "time": None, **({"backfilled": True} if backfilled else {})}
+    body = {**STAMP, "epoch": epoch, "seq": seq, "samples": [sample]}
+    return Received("area4/v1/lab/urn:m/data", json.dumps(body).encode(), False, 0.0)
+
+
+def values(observer: Observer) -> list[int]:
+    return [json.loads(entry.value) for entry in observer.delivered["urn:m", "A"]]
+
+
+def test_messages_are_put_into_their_place_by_epoch_and_seq() -> None:
+    observer = Observer(keep=True)
+    observer.take([data(7, 7), data(9, 9), data(10, 10), data(8, 8), data(9, 9), data(10, 10)])
+    assert values(observer) == [7, 8, 9, 10]
+    assert observer.machines["urn:m"].values["A"]["value"] == 10
+    assert observer.machines["urn:m"].stream.report().complete
+    observer.take([data(1, 1, epoch="f"), data(2, 2, epoch="f")])
+    assert values(observer) == [7, 8, 9, 10, 1, 2]
+    assert observer.machines["urn:m"].values["A"]["value"] == 2
+
+
+def test_backfilled_values_are_kept_apart_and_are_not_the_current_ones() -> None:
+    observer = Observer(keep=True)
+    observer.take([data(1, 1), data(2, 5), data(3, 3, backfilled=True), data(4, 4, backfilled=True), data(5, 6)])
+    machine = observer.machines["urn:m"]
+    assert values(observer) == [1, 5, 6]
+    assert [entry.value for entry in observer.backfilled["urn:m", "A"]] == ["3", "4"]
+    assert (machine.count, machine.backfilled) == (5, 2)
+    observer.take([data(6, 4, backfilled=True)])
+    assert machine.values["A"]["value"] == 6
+
+
 def test_states_of_machines_and_gateways() -> None:
     observer = Observer()
     states = [

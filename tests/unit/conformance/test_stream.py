@@ -30,6 +30,19 @@ def test_a_message_that_comes_late_is_out_of_order() -> None:
     assert not report.complete
 
 
+def test_messages_that_came_too_early_and_again_in_their_place_are_no_fault() -> None:
+    report = follow([1, 3, 4, 2, 3, 4, 5]).report()
+    assert (report.displaced, report.late, report.repeats) == (1, 0, 2)
+    assert report.complete
+
+
+def test_what_came_too_early_and_never_again_is_out_of_order() -> None:
+    for numbers in ([1, 3, 4, 2, 3, 5], [1, 3, 4, 3, 4, 2], [1, 4, 2, 4, 3]):
+        report = follow(numbers).report()
+        assert report.late == 1
+        assert not report.complete
+
+
 def test_a_repeat_with_another_content_is_found() -> None:
     checker = follow([1, 2])
     assert not checker.take("e", 2, b"other")
