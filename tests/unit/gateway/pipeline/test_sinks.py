@@ -83,9 +83,11 @@ async def test_a_sink_that_keeps_a_cancellation_to_itself_does_not_keep_the_gate
     kit, source, sink, outbox, settings, verb, outcome
 ):
     """Asked once to end, a task must end, whatever a sink's library makes of it."""
-    inside = asyncio.Event()
+    original, inside = sink.connect, asyncio.Event()
 
-    async def stubborn(_argument):
+    async def stubborn(argument):
+        if verb == "connect":
+            await original(argument)
         inside.set()
         try:
             await asyncio.sleep(60)
