@@ -57,7 +57,7 @@ class Kept(NamedTuple):
     """A delivered value with its place: the message's, and its own within the message."""
 
     place: Place
-    index: int
+    position: int
     entry: Entry
 
 
@@ -169,7 +169,7 @@ class Observer:
 
 
 def _where(kept: Kept) -> tuple[Place, int]:
-    return kept.place, kept.index
+    return kept.place, kept.position
 
 
 def _entries(kept: dict[Signal, list[Kept]]) -> dict[Signal, list[Entry]]:
