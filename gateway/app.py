@@ -254,7 +254,7 @@ async def _run_until_signal(settings: Settings) -> None:
 
 def _limits(settings: Settings) -> Limits:
     outbox = settings.outbox
-    return Limits(bytes=outbox.max_bytes, age=outbox.max_age, message=outbox.max_message_bytes)
+    return Limits(bytes=outbox.max_bytes, age=outbox.max_age, message=outbox.max_message_bytes, full=outbox.full)
 
 
 def _behaviour(settings: Settings) -> PipelineSettings:

@@ -52,6 +52,10 @@ class StorageError(Area4Error):
     exit_code = 6
 
 
+class FullError(StorageError):
+    """The outbox is as full as it may be, and what is in it may not leave undelivered; trying again is right."""
+
+
 class MissingExtraError(Area4Error):
     """A command needs packages that the edge box does not have."""
 

@@ -1,4 +1,4 @@
-"""What must leave a bounded store, decided from its figures alone.
+"""What must leave a bounded store, or whether something more may come, decided from its figures alone.
 
 Oldest leave first. When a bound is met, a little more than necessary leaves (`SLACK` of the bound), so that the next
 eviction, and the gap message that tells of it, is some time away instead of coming with each transaction.
@@ -47,3 +47,13 @@ def judge(bounds: Bounds, stored: int, adding: int, oldest: int | None, now: int
     free = excess + int(bounds.bytes * SLACK) if excess > 0 else 0
     before = now - int(bounds.age * (1.0 - SLACK)) if now - oldest > bounds.age else 0
     return Verdict(free, before)
+
+
+def fits(bounds: Bounds, stored: int, adding: int, *, waited: bool) -> bool:
+    """Whether `adding` bytes may come to the `stored` ones although nothing may leave for them.
+
+    Once something had to wait, `SLACK` of the bound must be free, so that waiting and taking do not alternate with
+    each message. An empty store takes whatever comes, else what is larger than the bound would wait for ever.
+    """
+    bound = bounds.bytes - int(bounds.bytes * SLACK) if waited else bounds.bytes
+    return not stored or stored + adding <= bound

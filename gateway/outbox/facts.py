@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from gateway.contracts import Outgoing
 from gateway.model.times import TICKS_PER_SECOND
+
+WhenFull: TypeAlias = Literal["evict", "wait"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,8 @@ class Limits:
             write-ahead log is folded (4 MiB), or draining may have to wait for space; 0 holds nothing back.
         tail: Bytes of the newest messages that are kept in memory too, so that a sink that is not behind needs no disk.
         message: Bytes that a data message should not exceed; a single sample may.
+        full: What happens when `bytes` are reached: `evict`: the oldest leave, and a gap names their numbers; `wait`:
+            nothing new is taken until something is delivered, so that reading stops. What is too old leaves anyway.
     """
 
     bytes: int = 1 << 30
@@ -28,6 +33,7 @@ class Limits:
     reserve: int = 8 << 20
     tail: int = 8 << 20
     message: int = 256 << 10
+    full: WhenFull = "evict"
 
     @property
     def age_ticks(self) -> int:

@@ -15,14 +15,15 @@ import secrets
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from gateway.contracts import Outgoing
 from gateway.core.coalesce import Draft
-from gateway.core.retention import Bounds, judge
+from gateway.core.retention import Bounds, fits, judge
 from gateway.core.sequence import Numbering
-from gateway.errors import StorageError
+from gateway.errors import FullError, StorageError
 from gateway.outbox import files
 from gateway.outbox.database import Database, Evicted, Row
 from gateway.outbox.facts import Committed, Limits, Loss, Positions, Stored
@@ -57,6 +58,7 @@ class Writer:
         self._reserve = files.Reserve(path, limits.reserve)
         self._noted = 0
         self._tight = False
+        self._waited = False
         self._loss: Loss | None = None
         self._unfinished: Loss | None = None
 
@@ -132,6 +134,7 @@ class Writer:
         """Number, encode and store the drafts with everything that belongs to them, in one transaction.
 
         Raises:
+            FullError: It waits for the sinks, where `full` says so.
             StorageError: It did not happen; the numbers will be used by the next one.
         """
         if self._tight and not self._relieve():
@@ -140,6 +143,8 @@ class Writer:
                 "until its messages are delivered or space is free again.",
                 advice="Make space there.",
             )
+        if drafts and self._waited:
+            self._need_room(self.stored, 0)  # before anything is encoded in vain
         return self._within(lambda: self._commit(drafts, progress, positions))
 
     def forget(self, positions: Positions) -> None:
@@ -183,7 +188,10 @@ class Writer:
         stored, settled, leftover = self._without_delivered(self.stored, positions)
         told = list(with_loss(drafts, self._loss, numbering, self._bounds.age))
         rows = list(rows_of(told, numbering, self.next_id, self._limits.message))
-        stored, leaving = self._evict(stored, settled, sum(row.size for row in rows))
+        adding = sum(row.size for row in rows)
+        if drafts:
+            self._need_room(stored, adding)
+        stored, leaving = self._evict(stored, settled, adding)
         now = self._clock()
         gaps = [Draft(now, eviction_gap(item)) for item in leaving]
         added = list(rows_of(gaps, numbering, self.next_id + len(rows), self._limits.message))
@@ -206,9 +214,22 @@ class Writer:
         lost = +Counter({"evicted": sum(item.lost for item in leaving)})
         return Committed(messages, lost, own, sum(item.messages for item in leaving))
 
+    def _need_room(self, stored: Stored, adding: int) -> None:
+        """Refuse what would have to wait, where nothing may leave for it."""
+        if self._limits.full != "wait":
+            return
+        self._waited = not fits(self._bounds, stored.bytes, adding, waited=self._waited)
+        if self._waited:
+            raise FullError(
+                f"The outbox {self._path} is full: {stored.messages} messages ({stored.bytes} bytes) wait in it.",
+                advice="See why the broker does not take them.",
+            )
+
     def _evict(self, stored: Stored, settled: Positions, adding: int) -> tuple[Stored, list[Evicted]]:
         """Make room if a bound is met: what is stored then, and what left undelivered."""
         verdict = judge(self._bounds, stored.bytes, adding, stored.oldest, self._clock())
+        if self._limits.full == "wait":
+            verdict = replace(verdict, free=0)
         if not verdict:
             return stored, []
         stored, _ = self._without_ahead(stored, settled, limit=-1)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from gateway.core.backoff import Backoff
 from gateway.core.coalesce import Draft, coalesce
-from gateway.errors import StorageError
+from gateway.errors import FullError, StorageError
 from gateway.model import Gap
 from gateway.outbox import Committed, Outbox
 from gateway.pipeline.counters import Counters
@@ -82,7 +82,8 @@ class Committer:
                 committed = await self._outbox.commit(drafts, progress)
             except StorageError as error:
                 self._counters.commit_failures += 1
-                level = logging.ERROR if self.trouble is None else logging.DEBUG
+                level = logging.WARNING if isinstance(error, FullError) else logging.ERROR
+                level = level if self.trouble is None else logging.DEBUG
                 logger.log(level, "%s Reading waits meanwhile.", error.told)
                 self.trouble = error
                 await asyncio.sleep(backoff.failed(time.monotonic()))

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.retention import SLACK, Bounds, Verdict, judge
+from gateway.core.retention import SLACK, Bounds, Verdict, fits, judge
 
 AMOUNT = st.integers(0, 10**9)
 
@@ -26,3 +26,13 @@ def test_what_is_too_old_leaves(oldest, now):
 
 def test_an_empty_store_has_nothing_to_lose():
     assert judge(Bounds(10, 10), 0, 100, oldest=None, now=10**9) == Verdict()
+
+
+@given(AMOUNT, AMOUNT, st.integers(1, 10**9), st.booleans())
+def test_what_may_come_stays_within_the_bound(stored, adding, bound, waited):
+    found = fits(Bounds(bound, 100), stored, adding, waited=waited)
+    if stored and found:
+        assert stored + adding <= (bound - int(bound * SLACK) if waited else bound)
+    if not found:
+        assert stored
+        assert stored + adding > bound * (1 - SLACK) - 1

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 
 import msgspec
 import pytest
 
 from gateway.core.coalesce import Draft
+from gateway.errors import FullError
 from gateway.model import Description, Gap, MachineDescription, Sample, Samples, SignalRef
 from gateway.model.times import TICKS_PER_SECOND
 from gateway.outbox import Limits, Outbox
@@ -55,6 +57,31 @@ class Kit:
     def description(self, machine="M1", name="Mill"):
         body = MachineDescription(id=machine, name=name, type="MachineToolType", source="floor")
         return Draft(self.clock.ticks, Description(machine, body))
+
+    @staticmethod
+    async def until(condition):
+        """Wait for what the outbox does by itself."""
+        async with asyncio.timeout(30):
+            while not condition():  # noqa: ASYNC110 - a test asks from outside
+                await asyncio.sleep(0.01)
+
+    async def fill(self, outbox, size=1000):
+        """Commit messages of so many bytes until the outbox is full: how many it took, and what it said."""
+        for taken in range(1000):
+            try:
+                await outbox.commit([self.text(size)], {"s": b"%d" % taken})
+            except FullError as error:
+                return taken, error
+        raise AssertionError("it is never full")
+
+    async def taken(self, outbox, drafts):
+        """Commit as the pipeline does: again and again while the outbox is full."""
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    return await outbox.commit(drafts, {})
+                except FullError:
+                    await asyncio.sleep(0.01)
 
     @staticmethod
     def decode(messages):

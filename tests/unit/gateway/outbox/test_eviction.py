@@ -1,5 +1,6 @@
 import pytest
 
+from gateway.errors import FullError
 from gateway.model.times import iso_from_ticks
 from gateway.outbox import writer
 
@@ -132,3 +133,50 @@ async def test_evictions_are_seldom(kit):
     for _ in range(1500):
         evictions += bool((await outbox.commit([kit.text(1000)], {})).evicted)
     assert 10 < evictions < 150
+
+
+async def test_full_may_mean_wait_and_then_nothing_leaves(kit):
+    outbox = await kit.open(bytes=20_000, full="wait")
+    taken, error = await kit.fill(outbox)
+    assert f"is full: {taken} messages (" in str(error)
+    assert 10 < taken == outbox.depth().messages
+    assert outbox.depth().bytes <= 20_000
+    assert outbox.progress("s") == b"%d" % (taken - 1)
+    outbox.acknowledge("broker", 2)
+    committed = await kit.taken(outbox, [kit.text(1000)])
+    assert committed.ids == range(taken + 1, taken + 2)
+    assert kit.decode(committed.messages)[0]["seq"] == taken + 1
+    assert not committed.gaps
+
+
+async def test_once_full_it_waits_for_a_little_more_than_one_message(kit):
+    outbox = await kit.open(bytes=100_000, full="wait")
+    await kit.fill(outbox, 100)
+    outbox.acknowledge("broker", 1)
+    await kit.until(lambda: outbox.first_id == 2)
+    with pytest.raises(FullError):
+        await outbox.commit([kit.text(1)], {})
+    outbox.acknowledge("broker", 20)
+    await kit.taken(outbox, [kit.text(100)])
+    await outbox.commit([kit.text(100)], {})
+
+
+async def test_what_is_larger_than_the_bound_waits_for_an_empty_outbox(kit):
+    outbox = await kit.open(bytes=20_000, full="wait")
+    await outbox.commit([kit.text(100)], {})
+    with pytest.raises(FullError):
+        await outbox.commit([kit.text(30_000)], {})
+    outbox.acknowledge("broker", 1)
+    committed = await kit.taken(outbox, [kit.text(30_000)])
+    assert committed.ids == range(2, 3)
+
+
+async def test_what_is_too_old_leaves_a_full_outbox_that_waits(kit):
+    outbox = await kit.open(bytes=20_000, age=100.0, full="wait")
+    await kit.fill(outbox)
+    kit.clock.advance(101)
+    assert outbox.overdue
+    committed = await outbox.commit([], {})
+    assert committed.gaps == {"evicted": 1}
+    assert outbox.depth().messages == 1
+    await outbox.commit([kit.text(1000)], {})

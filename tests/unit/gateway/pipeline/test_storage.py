@@ -52,6 +52,36 @@ async def test_a_disk_that_takes_nothing_stops_the_reading_and_loses_nothing(kit
     await running.stop()
 
 
+async def test_a_full_outbox_that_waits_stops_the_reading_and_goes_on_with_the_broker(
+    kit, source, sink, tmp_path, caplog
+):
+    limits = Limits(reserve=0, bytes=10_000, full="wait")
+    outbox = await Outbox.open(tmp_path / "o.sqlite", limits=limits, sinks=["broker"])
+    settings = PipelineSettings(linger=0.0, intake_values=20, retry_first=0.01, retry_longest=0.05, drain=5.0)
+    sink.answering, sink.window = False, 5
+    pipeline = Pipeline([source], [sink], outbox, settings)
+    running = kit.run(pipeline)
+    for value in range(300):
+        source.give_values(value)
+    await kit.until(lambda: pipeline.counters.commit_failures >= 3 and pipeline.waiting_values == 20)
+    reads = source.reads
+    await asyncio.sleep(0.2)
+    assert source.reads == reads < 300
+    assert not any(source.done[reads:])
+    assert outbox.depth().bytes <= 10_000
+    assert "is full" in pipeline.storage_trouble
+    told = [record for record in caplog.records if "Reading waits" in record.message]
+    assert [record.levelname for record in told] == ["WARNING"]
+    sink.answering = True
+    sink.answer(5)
+    await kit.until(lambda: len(sink.values()) == 300)
+    assert sink.values() == list(range(300))
+    assert [message["seq"] for message in sink.decoded()] == list(range(1, len(sink.messages) + 1))
+    assert pipeline.counters.gaps == {}
+    await running.stop()
+    await outbox.close()
+
+
 async def test_a_source_is_connected_again_only_when_what_it_brought_is_stored(kit, source, sink, outbox, stuck):
     settings = PipelineSettings(linger=0.0, retry_first=0.01, retry_longest=0.05, drain=3.0)
     running = kit.run(Pipeline([source], [sink], outbox, settings))
