@@ -53,7 +53,11 @@ class Committer:
         )
         progress = {item.source: item.batch.progress for item in items if item.batch.progress is not None}
         try:
-            committed = await self._commit(drafts, progress)
+            committed = await self._commit(drafts, progress, patiently=len(items) == 1)
+        except FullError:  # in parts: each needs less room
+            for part in (items[: len(items) // 2], items[len(items) // 2 :]):
+                await self._store(part)
+            return
         except Exception:
             if len(items) > 1:  # a broken batch must not take those of other sources with it
                 for item in items:
@@ -70,8 +74,14 @@ class Committer:
             except Exception:
                 logger.exception("%s: acknowledging a stored batch failed", item.source)
 
-    async def _commit(self, drafts: Sequence[Draft], progress: dict[str, bytes]) -> Committed:
-        """Try until it is durable; meanwhile the intake fills and reading stops."""
+    async def _commit(
+        self, drafts: Sequence[Draft], progress: dict[str, bytes], *, patiently: bool = True
+    ) -> Committed:
+        """Try until it is durable; meanwhile the intake fills and reading stops.
+
+        Raises:
+            FullError: At once, unless it is to be waited for `patiently`.
+        """
         backoff = Backoff(
             random.Random(),  # noqa: S311 - jitter is no secret
             first=self._settings.retry_first,
@@ -81,6 +91,8 @@ class Committer:
             try:
                 committed = await self._outbox.commit(drafts, progress)
             except StorageError as error:
+                if isinstance(error, FullError) and not patiently:
+                    raise
                 self._counters.commit_failures += 1
                 level = logging.WARNING if isinstance(error, FullError) else logging.ERROR
                 level = level if self.trouble is None else logging.DEBUG

@@ -82,6 +82,32 @@ async def test_a_full_outbox_that_waits_stops_the_reading_and_goes_on_with_the_b
     await outbox.close()
 
 
+async def test_what_waits_for_room_is_stored_in_parts(kit, source, sink, tmp_path):
+    """Together they are larger than the outbox: one transaction of all would wait until it is empty."""
+    limits = Limits(reserve=0, bytes=20_000, full="wait")
+    outbox = await Outbox.open(tmp_path / "o.sqlite", limits=limits, sinks=["broker"])
+    settings = PipelineSettings(linger=0.3, message_samples=1, retry_first=0.01, retry_longest=0.02, drain=5.0)
+    sink.answering, sink.window = False, 1000
+    running = kit.run(Pipeline([source], [sink], outbox, settings))
+    source.give_values("00" * 300)
+    await kit.until(lambda: source.done == [True])
+    for value in range(1, 40):
+        source.give_values(f"{value:02}" * 300)
+    await kit.until(lambda: running.pipeline.counters.commit_failures)
+    assert source.reads == 40
+    assert 15_000 < outbox.depth().bytes <= 20_000
+    assert sum(source.done) == outbox.last_id
+    sink.answer(5)
+    await kit.until(lambda: sum(source.done) > 20)
+    assert outbox.depth().bytes <= 20_000
+    sink.answering = True
+    sink.answer(1000)
+    await kit.until(lambda: len(sink.values()) == 40)
+    assert sink.values() == [f"{value:02}" * 300 for value in range(40)]
+    await running.stop()
+    await outbox.close()
+
+
 async def test_a_source_is_connected_again_only_when_what_it_brought_is_stored(kit, source, sink, outbox, stuck):
     settings = PipelineSettings(linger=0.0, retry_first=0.01, retry_longest=0.05, drain=3.0)
     running = kit.run(Pipeline([source], [sink], outbox, settings))
