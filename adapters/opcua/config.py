@@ -206,6 +206,18 @@ class TransportConfig(Closed):
     max_message: Annotated[int, Field(ge=65_536, le=256 * 1024 * 1024)] = 16 * 1024 * 1024
 
 
+class HistoryConfig(Closed):
+    """How the server's history is read after an interruption, beside the live values.
+
+    Attributes:
+        page: Values of one signal in one answer; a server may give fewer.
+        rate: Values a second at most.
+    """
+
+    page: Annotated[int, Field(ge=2, le=100_000)] = 1000
+    rate: Annotated[float, Field(ge=1, le=1_000_000)] = 5000.0
+
+
 class OpcUaConfig(Closed):
     """One OPC UA server."""
 
@@ -214,6 +226,7 @@ class OpcUaConfig(Closed):
     user: UserConfig
     waivers: tuple[Waiver, ...] = ()
     subscription: SubscriptionConfig = SubscriptionConfig()
+    history: HistoryConfig = HistoryConfig()
     transport: TransportConfig = TransportConfig()
     machines: MachinesConfig = MachinesConfig()
     overrides: tuple[OverrideConfig, ...] = ()

@@ -5,7 +5,7 @@ first one that the new subscription brought, both excluded. So no value is told 
 that the server recorded. The source times of the last values are stored with every batch (of at most `MOST_RECORDED`
 signals; of a further one, and of one that had no value yet, all after the committed server time is taken).
 
-Reading is throttled twice: a page is read when the one before is stored, and never more than `RATE` values a second.
+Reading is throttled twice: a page is read when the one before is stored, and never more than the configured rate.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from asyncua import ua
@@ -28,12 +28,6 @@ from gateway.errors import Area4Error
 from gateway.model import Gap, Record, Sample, Samples, SignalRef
 
 logger = logging.getLogger("adapters.opcua")
-
-PAGE = 1000
-"""Values of one signal in one answer."""
-
-RATE = 5000.0
-"""Values a second; live values have the server and the outbox to themselves for the rest of the time."""
 
 FIRST_WITHIN = 10.0
 """Seconds in which the new subscription tells its first values; a signal without one ends its hole at the start."""
@@ -153,20 +147,25 @@ class Backfill:
             logger.info("%s: reading history was interrupted: %s", connection.config.url, problem)
 
     async def _fill(self, connection: Connection, hole: Hole, plan: SignalPlan | None) -> None:
-        if hole.end <= hole.begin:
+        if hole.end == hole.begin:  # the current value is the last stored one
             self._holes.remove(hole)
+            return
+        if hole.end < hole.begin:
+            told = replace(hole, begin=hole.end, end=hole.begin)
+            await self._hand_over(hole, [_gap(told, "its source times went back, so history cannot tell")], 0, hole.end)
             return
         if plan is None:
             await self._hand_over(hole, [_gap(hole, "the signal is no longer there")], 0, hole.end)
             return
-        pages = _Pages(hole, plan)
+        wanted = connection.config.history
+        pages = _Pages(hole, plan, wanted.page)
         while not pages.ended:
             why = await pages.read(connection)
             if why is not None:
                 await self._hand_over(hole, [_gap(hole, f"its history could not be read: {why}")], 0, hole.end)
                 return
             await self._hand_over(hole, pages.records, pages.count, hole.end if pages.ended else pages.last)
-            await asyncio.sleep(pages.count / RATE)
+            await asyncio.sleep(pages.count / wanted.rate)
 
     async def _hand_over(self, hole: Hole, records: list[Record], count: int, last: int) -> None:
         """Give a page to the reader, when the one before is stored."""
@@ -189,7 +188,7 @@ class _Pages:
         ended: There is no further page.
     """
 
-    def __init__(self, hole: Hole, plan: SignalPlan) -> None:
+    def __init__(self, hole: Hole, plan: SignalPlan, size: int) -> None:
         self.records: list[Record] = []
         self.count = 0
         self.last = hole.begin
@@ -197,10 +196,12 @@ class _Pages:
         self._machine = hole.machine
         self._ref = SignalRef(hole.path, backfilled=True)
         self._plan = plan
+        self._size = size
         self._begin, self._end = hole.begin, hole.end
         self._from = hole.begin
         self._point: bytes | None = None
-        self._before: tuple[int, object] | None = None
+        self._at_last = 0
+        self._known = 0
 
     async def read(self, connection: Connection) -> str | None:
         """The next page; the name of the status where the server refuses it."""
@@ -208,7 +209,7 @@ class _Pages:
             IsReadModified=False,
             StartTime=_moment(self._from),
             EndTime=_moment(self._end + _MICROSECOND),
-            NumValuesPerNode=PAGE,
+            NumValuesPerNode=self._size,
             ReturnBounds=False,
         )
         node = ua.HistoryReadValueId(NodeId=self._plan.node, ContinuationPoint=self._point)
@@ -221,6 +222,9 @@ class _Pages:
                 return str(ua.StatusCode(problem.__cause__.code).name)
             raise
         if not result.StatusCode.is_good():
+            if result.StatusCode.value == ua.StatusCodes.BadContinuationPointInvalid and self._point:
+                self._go_on_from(self.last)  # the server forgot where we were
+                return await self.read(connection)
             return str(result.StatusCode.name)
         values = getattr(result.HistoryData, "DataValues", None) or ()
         self._take(values)
@@ -228,12 +232,23 @@ class _Pages:
         self.ended = not self._point and not self._cut_off(values)
         return None
 
+    def _go_on_from(self, time: int) -> None:
+        """Read on without a continuation point; what was told of this very time comes again and is passed over."""
+        self._point = None
+        self._from = time
+        self._known = self._at_last if time == self.last else 0
+
     def _cut_off(self, values: Sequence[ua.DataValue]) -> bool:
         """A full page without a continuation point: some servers give none, so the next begins where this one ends."""
-        latest = max((ticks(one.SourceTimestamp) for one in values), default=0)
-        if len(values) < PAGE or latest <= self._from:
+        if len(values) < self._size:
             return False
-        self._from = latest
+        latest = max(ticks(one.SourceTimestamp) for one in values)
+        if latest > self._from:
+            self._go_on_from(latest)
+        else:
+            detail = "the server recorded more values with one source time than a page holds"
+            self.records.append(Gap(self._machine, [self._ref.path], latest, latest, "connection", detail))
+            self._go_on_from(latest + _MICROSECOND)
         return True
 
     def _take(self, values: Sequence[ua.DataValue]) -> None:
@@ -243,6 +258,11 @@ class _Pages:
             time = ticks(value.SourceTimestamp)
             if not self._between(time):
                 continue
+            if self._known and time == self.last:
+                self._known -= 1
+                continue
+            self._at_last = self._at_last + 1 if time == self.last else 1
+            self.last = time
             code = value.StatusCode.value if value.StatusCode is not None else 0
             content = value.Value.Value if value.Value is not None and not code & _BAD else None
             try:
@@ -250,10 +270,7 @@ class _Pages:
             except Exception as problem:  # noqa: BLE001 - whatever a converter fails with, the loss is told
                 self.records.append(Gap(self._machine, [self._ref.path], time, time, "undecodable", f"{problem}", 1))
                 continue
-            if (time, json) != self._before:  # a page may begin with the last value of the one before
-                samples.append(Sample(self._ref, json, time, status_text(code)))
-                self._before = (time, json)
-            self.last = time
+            samples.append(Sample(self._ref, json, time, status_text(code)))
         self.count = len(samples)
         if samples:
             self.records.append(Samples(self._machine, samples))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from adapters.opcua.clocks import Skew
 from adapters.opcua.layout import Layout
 from gateway.model import MachineDescription
 
@@ -31,6 +32,7 @@ class Progress(msgspec.Struct, array_like=True, frozen=True):
         hole: A hole that is being filled from the server's history, as long as it is not filled.
         recorded: Signals that the server keeps history of, each by `short_name`.
         times: Source time of the last committed value of each of these, 0 where there was none.
+        skew: How far source times lie from the server's.
     """
 
     version: int
@@ -43,6 +45,7 @@ class Progress(msgspec.Struct, array_like=True, frozen=True):
     hole: Span | None = None
     recorded: list[int] = []
     times: list[int] = []
+    skew: Skew = Skew()
 
     def last_times(self) -> dict[int, int]:
         """Source times by short name, without names that two signals share."""
@@ -79,7 +82,14 @@ class ProgressWriter:
         self._layout = msgspec.Raw(_encoder.encode(layout))
         self._recorded = msgspec.Raw(_encoder.encode(list(recorded)))
 
-    def encode(self, sequence: int, complete: int, hole: Span | None = None, times: Sequence[int] = ()) -> bytes:
+    def encode(
+        self,
+        sequence: int,
+        complete: int,
+        hole: Span | None = None,
+        times: Sequence[int] = (),
+        skew: Skew = Skew(),  # noqa: B008 - frozen
+    ) -> bytes:
         """The progress after a notification."""
         return _encoder.encode(
             (
@@ -93,6 +103,7 @@ class ProgressWriter:
                 hole,
                 self._recorded,
                 times,
+                skew,
             )
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from asyncua import ua
 
 from adapters.opcua import events
+from adapters.opcua.clocks import Skew
 from adapters.opcua.config import OpcUaConfig
 from adapters.opcua.connection import Connection
 from adapters.opcua.dispatch import Dispatcher, Item
@@ -285,9 +286,9 @@ class Reading:
             if item is not None and not item.time:
                 item.time = times.get(short_name(machine, path), 0)
 
-    def progress(self, sequence: int, complete: int, hole: Span | None = None) -> bytes:
+    def progress(self, sequence: int, complete: int, hole: Span | None, skew: Skew) -> bytes:
         """The progress to store with a batch."""
-        return self._writer.encode(sequence, complete, hole, [item.time for item in self._recorded])
+        return self._writer.encode(sequence, complete, hole, [item.time for item in self._recorded], skew)
 
     def trouble(self) -> str:
         """One sentence about what is not as it should be; empty if all is well."""

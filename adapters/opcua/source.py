@@ -5,26 +5,30 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from pydantic import BaseModel
 
+from adapters.opcua import losses
+from adapters.opcua.clocks import Clocks
 from adapters.opcua.conditions import ConditionBook
 from adapters.opcua.config import OpcUaConfig
 from adapters.opcua.connection import Connection, NonceMemory, open_connection, stage
 from adapters.opcua.decode import PublishResult
 from adapters.opcua.discovery import discover
-from adapters.opcua.history import Backfill, Hole
+from adapters.opcua.history import Backfill
 from adapters.opcua.plan import Discovery
 from adapters.opcua.probe import probe_source
-from adapters.opcua.progress import Progress, decode_progress, short_name
-from adapters.opcua.publish import SHOWN_WITHIN, PublishEngine, SubscriptionLostError
+from adapters.opcua.progress import Progress, decode_progress
+from adapters.opcua.publish import SHOWN_WITHIN, Missing, PublishEngine, SubscriptionLostError
 from adapters.opcua.reading import Reading
 from adapters.opcua.resume import Facts, Kept, discard, read_facts, transfer
 from adapters.opcua.subscribe import create_subscription
 from adapters.opcua.watch import Rediscovery
 from gateway.contracts import Batch, LinkState, LinkStatus, MachineListener, ProbeStep
 from gateway.errors import Area4Error, ConfigurationError, RefusedError, UnreachableError
-from gateway.model import Gap, MachineState, Record
+from gateway.model import MachineState, Record
+from gateway.model.times import ticks_from_unix_ns
 
 logger = logging.getLogger("adapters.opcua")
 
@@ -47,6 +51,7 @@ class OpcUaSource:
         self._rediscovery: Rediscovery | None = None
         self._pending: list[Record] = []
         self._backfill = Backfill()
+        self._clocks = Clocks()
         self._kept: Kept | None = None
         self._lost: Area4Error | None = None
         self._dead = 0
@@ -85,6 +90,8 @@ class OpcUaSource:
         kept = self._kept
         if resume is None:
             self._backfill = Backfill()
+        elif not self._clocks.measured:
+            self._clocks = Clocks(resume.skew)  # of a predecessor
         if resume is None or kept is None or kept.reading.subscription.id != resume.subscription:
             kept = None
         connection = await open_connection(self._config, self._nonces, kept.ticket if kept is not None else None)
@@ -140,7 +147,7 @@ class OpcUaSource:
             self._pending += reading.quarantine_gaps(resume.complete)
         self._reading, self._engine = reading, engine
         if kept is None:
-            self._pending = [*self._unfilled(resume), *self._pending]
+            self._pending = [*self._unfilled(reading, resume), *self._pending]
         self._rung = "the session was taken up again" if connection.taken_up else "the subscription was taken over"
         return True
 
@@ -163,8 +170,9 @@ class OpcUaSource:
             records = await reading.adopt(discovery, resume.descriptions if resume is not None else {})
         now = (await read_facts(connection)).now
         self._engine = self._new_engine(connection, reading, 0, now - SHOWN_WITHIN)
-        unfilled = self._unfilled(resume) if resume is not None else []
-        self._pending = [*unfilled, *self._outage(resume, now), *records, *reading.quarantine_gaps(now)]
+        unfilled = self._unfilled(reading, resume)
+        self._pending = [*unfilled, *self._outage(reading, resume, now), *records, *reading.quarantine_gaps(now)]
+        self._clocks.created(time.monotonic())
         reading.want_refresh()
         self._dead, self._made = 0, False
         self._rung = "by a new subscription"
@@ -188,43 +196,20 @@ class OpcUaSource:
                 self._connection.client, source=self._name, limits=self._connection.limits, book=self._book
             )
 
-    def _outage(self, resume: Progress | None, now: int) -> list[Record]:
+    def _outage(self, reading: Reading, resume: Progress | None, now: int) -> list[Record]:
         """A new subscription starts with current values: what was between is read from history, else lost and told."""
-        reading = self._reading
-        assert reading is not None
         if resume is None:
             return []
-        begin = min(resume.complete, now)
-        times = resume.last_times()
-        reading.remember(times)
-        self._backfill.add(
-            Hole(machine, path, times.get(short_name(machine, path), begin), now)
-            for machine, path in reading.recorded()
-        )
-        return [gap for machine in resume.descriptions if (gap := self._loss(reading, machine, begin, now))]
+        expected = self._clocks.expected(resume.complete, now, ticks_from_unix_ns(time.time_ns()), time.monotonic())
+        outage = losses.outage_of(resume, now, expected)
+        reading.remember(resume.last_times())
+        self._backfill.add(losses.holes(reading, resume, outage))
+        return [*losses.gaps(reading, resume, outage)]
 
-    def _loss(self, reading: Reading, machine: str, begin: int, end: int) -> Gap | None:
-        """What of a machine no history brings; without any history, everything."""
-        detail = "the gateway was not connected, and the server keeps no data for a new subscription"
-        recorded = {path for name, path in reading.recorded() if name == machine}
-        if not recorded:
-            return Gap(machine, None, begin, end, "connection", detail)
-        others = sorted({path for name, path in reading.paths() if name == machine} - recorded)
-        if not others and not reading.with_events:
-            return None
-        detail = "the gateway was not connected; the server keeps no history of these"
-        return Gap(machine, others, begin, end, "connection", detail, events=reading.with_events)
-
-    def _unfilled(self, resume: Progress) -> list[Record]:
-        """A predecessor was killed while it read history: what it had already told is not known."""
-        if resume.hole is None or self._backfill.span is not None or self._reading is None:
+    def _unfilled(self, reading: Reading, resume: Progress | None) -> list[Record]:
+        if resume is None or resume.hole is None or self._backfill.span is not None:
             return []
-        begin, end = resume.hole
-        detail = "the gateway ended while it read the server's history of these"
-        machines: dict[str, list[str]] = {}
-        for machine, path in self._reading.recorded():
-            machines.setdefault(machine, []).append(path)
-        return [Gap(machine, paths, begin, end, "connection", detail) for machine, paths in machines.items()]
+        return [*losses.unfilled(reading, resume.hole)]
 
     async def read(self) -> Batch:
         """The next batch."""
@@ -258,8 +243,18 @@ class OpcUaSource:
                 raise
             raise UnreachableError(str(problem), advice=problem.advice) from problem
 
-    def _batch(self, engine: PublishEngine, reading: Reading, messages: Sequence[object], complete: int) -> Batch:
-        records, count = reading.dispatcher.records(messages, complete)  # type: ignore[arg-type]  # as `next` gives
+    def _batch(
+        self, engine: PublishEngine, reading: Reading, messages: Sequence[PublishResult | Missing], complete: int
+    ) -> Batch:
+        skew = self._clocks.skew
+        widened = [
+            replace(one, begin=skew.begin(one.begin), end=skew.end(one.end)) if isinstance(one, Missing) else one
+            for one in messages
+        ]
+        records, count = reading.dispatcher.records(widened, skew.begin(complete))
+        sent = _sent(messages[-1])
+        engine.complete = min(engine.complete, sent - SHOWN_WITHIN)  # the server's clock was set back
+        self._clocks.heard(sent, records, ticks_from_unix_ns(time.time_ns()), time.monotonic())
         numbers = [one.sequence for one in messages if isinstance(one, PublishResult) and not one.keep_alive]
         self._backfill.live(records)
         if reading.take_rediscovery_wish():
@@ -267,7 +262,7 @@ class OpcUaSource:
         return Batch(records, self._progress(engine, reading), count, lambda: engine.committed(numbers))
 
     def _progress(self, engine: PublishEngine, reading: Reading) -> bytes:
-        return reading.progress(engine.last, engine.complete, self._backfill.span)
+        return reading.progress(engine.last, engine.complete, self._backfill.span, self._clocks.skew)
 
     async def _adopt(self, discovery: Discovery, engine: PublishEngine, reading: Reading) -> None:
         """The server's machines were looked for again: subscribe what is new, drop what is gone."""
@@ -275,6 +270,7 @@ class OpcUaSource:
         with stage(self._config.url, "subscribe"):
             self._pending += await reading.adopt(discovery, reading.digests)
             self._pending += reading.quarantine_gaps(engine.complete)
+        self._clocks.created(time.monotonic())
         for machine in before - set(reading.machines):
             self._machine(machine, "offline", "the server no longer offers this machine")
         self._online()
@@ -363,3 +359,7 @@ class OpcUaSource:
 
 def _nothing() -> None:
     """There is nothing to acknowledge to the server."""
+
+
+def _sent(message: PublishResult | Missing) -> int:
+    return message.time if isinstance(message, PublishResult) else message.end

@@ -26,6 +26,11 @@ SPEED = "Monitoring/Spindle1/Speed"
 
 MACHINE = "urn:example:bench:B-1"
 
+SAME_SESSION = "the session was taken up again"
+TAKEN_OVER = "the subscription was taken over"
+NEW = "by a new subscription"
+"""The rungs, as the source calls them in its log."""
+
 
 def bench_machine(**named: Any) -> Any:
     """The machine of the simulators' own tests, beyond the steps in which its tools change."""

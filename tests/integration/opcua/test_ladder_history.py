@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from asyncua import ua
 
-from adapters.opcua import history
+from adapters.opcua.config import HistoryConfig
 from adapters.opcua.progress import decode_progress
 from gateway.model import Samples
 from security.pki.lab import LabPki
@@ -68,6 +68,12 @@ async def ladder(lab: LabPki, server: SimulatorServer) -> AsyncIterator[Ladder]:
     await made.source.close()
 
 
+async def successor(ladder: Ladder, **history: float) -> None:
+    """The gateway is killed, and its successor reads history so."""
+    await ladder.kill()
+    ladder.new_process(ladder.config.model_copy(update={"history": HistoryConfig.model_validate(history)}))
+
+
 def backfilled(ladder: Ladder, path: str) -> list[tuple[Any, int]]:
     return [
         (sample.value, sample.time)
@@ -98,10 +104,9 @@ async def filled(ladder: Ladder) -> None:
 
 
 async def test_history_closes_the_hole_and_the_gap_names_only_the_others(
-    ladder: Ladder, server: SimulatorServer, monkeypatch: pytest.MonkeyPatch
+    ladder: Ladder, server: SimulatorServer
 ) -> None:
-    monkeypatch.setattr(history, "PAGE", 7)
-    await ladder.kill()
+    await successor(ladder, page=7)
     await asyncio.sleep(1.5)
     await ladder.connect()
     await filled(ladder)
@@ -118,10 +123,8 @@ async def test_history_closes_the_hole_and_the_gap_names_only_the_others(
     assert stored.hole is None
 
 
-async def test_live_values_do_not_wait_for_history(ladder: Ladder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "PAGE", 2)
-    monkeypatch.setattr(history, "RATE", 10.0)
-    await ladder.kill()
+async def test_live_values_do_not_wait_for_history(ladder: Ladder) -> None:
+    await successor(ladder, page=2, rate=10)
     await asyncio.sleep(1.5)
     await ladder.connect()
     before = len(ladder.records)
@@ -131,12 +134,8 @@ async def test_live_values_do_not_wait_for_history(ladder: Ladder, monkeypatch: 
     assert live
 
 
-async def test_a_cut_while_history_is_read_repeats_and_loses_nothing(
-    ladder: Ladder, server: SimulatorServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(history, "PAGE", 5)
-    monkeypatch.setattr(history, "RATE", 20.0)
-    await ladder.kill()
+async def test_a_cut_while_history_is_read_repeats_and_loses_nothing(ladder: Ladder, server: SimulatorServer) -> None:
+    await successor(ladder, page=5, rate=20)
     await asyncio.sleep(1.5)
     await ladder.connect()
     await ladder.read(lambda: bool(backfilled(ladder, SPEED) or backfilled(ladder, TEMPERATURE)))
@@ -150,11 +149,9 @@ async def test_a_cut_while_history_is_read_repeats_and_loses_nothing(
 
 
 async def test_a_kill_while_history_is_read_is_a_gap_of_the_recorded_signals(
-    ladder: Ladder, monkeypatch: pytest.MonkeyPatch
+    ladder: Ladder,
 ) -> None:
-    monkeypatch.setattr(history, "PAGE", 2)
-    monkeypatch.setattr(history, "RATE", 5.0)
-    await ladder.kill()
+    await successor(ladder, page=2, rate=5)
     await asyncio.sleep(1)
     await ladder.connect()
     await ladder.read(lambda: bool(backfilled(ladder, SPEED) or backfilled(ladder, TEMPERATURE)))

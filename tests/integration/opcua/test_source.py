@@ -233,7 +233,11 @@ async def test_reconnects_after_the_server_was_away_and_tells_the_gap(rig: Make,
     stored = decode_progress(progress)
     assert stored is not None
     (gap,) = gaps(more)
-    assert (gap.cause, gap.machine, gap.begin) == ("connection", MACHINE, stored.complete)
+    assert (gap.cause, gap.machine, gap.begin) == (
+        "connection",
+        MACHINE,
+        stored.skew.begin(stored.complete),
+    )
     assert gap.end > gap.begin
     assert not [record for batch in more for record in batch.records if isinstance(record, Description)]
     assert one.states[-1] == (MACHINE, "online", "")
