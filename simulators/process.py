@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from simulators.parent import die_with_parent
 
@@ -82,6 +82,10 @@ class Options:
     log: str = "warning"
     log_file: Path | None = None
 
+    def environment(self) -> dict[str, str]:
+        """What the child gets in its environment: the passwords."""
+        return {_PASSWORDS: json.dumps(dict(self.users))}
+
     def arguments(self) -> list[str]:
         """Command line of the child."""
         line = [f"--certificate={self.certificate}", f"--key={self.key}", f"--host={self.host}", f"--port={self.port}"]
@@ -96,18 +100,36 @@ class Options:
         return line + (["--anonymous"] if self.anonymous else [])
 
 
+class ChildOptions(Protocol):
+    """What the handle asks of the options of any kind of child."""
+
+    @property
+    def log_file(self) -> Path | None:
+        """Where its standard error goes; None is our own."""
+
+    def arguments(self) -> list[str]:
+        """Command line of the child."""
+
+    def environment(self) -> dict[str, str]:
+        """What it gets in its environment beside ours."""
+
+
 class SimulatorProcess:
     """Handle of a simulator process; use it as an asynchronous context manager or call `start` and `stop`.
 
     Attributes:
         url: Endpoint URL, once started.
         machines: ProductInstanceUris of its machines, once started.
+        ready: All that the child said when it served.
     """
 
-    def __init__(self, options: Options) -> None:
+    module = "simulators"
+
+    def __init__(self, options: ChildOptions) -> None:
         self.options = options
         self.url = ""
         self.machines: list[str] = []
+        self.ready: dict[str, Any] = {}
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
 
@@ -134,11 +156,11 @@ class SimulatorProcess:
         Raises:
             SimulatorProcessError: It cannot; the text is the child's.
         """
-        environment = {**os.environ, _PASSWORDS: json.dumps(dict(self.options.users))}
+        environment = {**os.environ, **self.options.environment()}
         log = open(self.options.log_file, "ab") if self.options.log_file else None  # noqa: SIM115, ASYNC230, PTH123 - closed below
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "simulators", *self.options.arguments()),
+                *(sys.executable, "-m", self.module, *self.options.arguments()),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
                 env=environment, start_new_session=True, preexec_fn=die_with_parent,
             )  # fmt: skip
@@ -153,6 +175,7 @@ class SimulatorProcess:
         if not answer.get("ready"):
             await self._process.wait()
             raise SimulatorProcessError(f"the simulated server cannot start: {answer.get('error')}")
+        self.ready = answer
         self.url = answer["url"]
         self.machines = answer["machines"]
         return self.url

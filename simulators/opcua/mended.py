@@ -42,7 +42,7 @@ from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import uatcp_to_binary
 from cryptography.exceptions import InvalidSignature
 
-from simulators.opcua.services import CHANNEL, LimitedSession, Views, fault
+from simulators.opcua.services import CHANNEL, LIMITS, LimitedSession, Views, fault
 from simulators.opcua.space import Id
 from simulators.opcua.subscriptions import Subscriptions
 from simulators.opcua.trust import DistrustError, Trust, application_uris, first_certificate
@@ -267,13 +267,14 @@ class Processor(UaProcessor):
 class Protocol(OPCUAProtocol):
     """A connection."""
 
+    kind: type[Processor] = Processor
     processor: Any
 
     def connection_made(self, transport: Any) -> None:
         """Use our processor."""
         super().connection_made(transport)
         if self.processor is not None:
-            self.processor = Processor(self.iserver, self.transport, self.limits)
+            self.processor = self.kind(self.iserver, self.transport, self.limits)
             self.processor.set_policies(self.policies)
 
     def data_received(self, data: bytes) -> None:
@@ -290,8 +291,10 @@ class Protocol(OPCUAProtocol):
 class Listener(BinaryServer):
     """The listening socket."""
 
+    kind: type[Protocol] = Protocol
+
     def _make_protocol(self) -> Protocol:
-        return Protocol(self.iserver, self._policies, self.clients, self.closing_tasks, self.limits)
+        return self.kind(self.iserver, self._policies, self.clients, self.closing_tasks, self.limits)
 
 
 class Core(InternalServer):
@@ -302,6 +305,7 @@ class Core(InternalServer):
         limits: Greatest number of operations in a request of a client, by name of the variable in OperationLimits.
     """
 
+    subscriptions: type[Subscriptions] = Subscriptions
     method_service: Any
     time_task: Any
 
@@ -315,7 +319,7 @@ class Core(InternalServer):
         self.view_service = Views(self.aspace)
         self.method_service.stop()
         self.method_service = Calls(self.aspace)
-        self.subscription_service = Subscriptions(self.aspace, iserver=self)
+        self.subscription_service = self.subscriptions(self.aspace, iserver=self)
         self.isession.subscription_service = self.subscription_service
         self.allow_remote_admin = False
         self.max_pending_activation_seconds = 10.0
@@ -336,10 +340,12 @@ class Core(InternalServer):
 class MendedServer(Server):
     """asyncua's server with the mended parts."""
 
+    core: type[Core] = Core
+    listener: type[Listener] = Listener
     bserver: Any
 
     def __init__(self, trust: Trust, user_manager: Any) -> None:
-        super().__init__(iserver=Core(trust, user_manager))
+        super().__init__(iserver=self.core(trust, user_manager))
 
     async def start(self) -> None:
         """Listen; `bserver.port` is the real port."""
@@ -354,6 +360,13 @@ class MendedServer(Server):
 
     async def listen(self, host: str, port: int) -> None:
         """Open the port."""
-        self.bserver = Listener(self.iserver, host, port, self.limits)
+        self.bserver = self.listener(self.iserver, host, port, self.limits)
         self.bserver.set_policies(self._policies)
         await self.bserver.start()
+
+    async def set_limits(self, limit: int) -> None:
+        """Advertise and enforce OperationLimits."""
+        for name in LIMITS:
+            node = ua.NodeId(getattr(ua.ObjectIds, f"Server_ServerCapabilities_OperationLimits_{name}"))
+            await self.get_node(node).write_value(ua.Variant(limit, ua.VariantType.UInt32))
+            self.iserver.limits[name] = limit

@@ -21,7 +21,6 @@ from simulators.opcua.events import Emitter
 from simulators.opcua.mended import MendedServer
 from simulators.opcua.nodesets import load_nodesets
 from simulators.opcua.runner import Runner, Shown
-from simulators.opcua.services import LIMITS
 from simulators.opcua.space import Space
 from simulators.opcua.trust import Trust, application_uris
 from simulators.opcua.types import Types
@@ -29,7 +28,7 @@ from simulators.opcua.users import Users
 from simulators.opcua.values import Values
 
 _LOG = logging.getLogger(__name__)
-_POLICIES = [
+POLICIES = [
     ua.SecurityPolicyType.Aes256Sha256RsaPss_SignAndEncrypt,
     ua.SecurityPolicyType.Aes128Sha256RsaOaep_SignAndEncrypt,
     ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt,
@@ -114,7 +113,7 @@ class SimulatorServer:
         self.server.socket_address = (self.config.host, self.config.port)
         self.server.set_endpoint(f"opc.tcp://{self.config.host}:{self.config.port}/")
         self.server.set_identity_tokens(self.users.token_types())
-        self.server.set_security_policy(_POLICIES)
+        self.server.set_security_policy(POLICIES)
         await load_nodesets(self.server)
         await self.set_limit(self.config.limit)
         shown = await self._build(clock.now())
@@ -216,10 +215,7 @@ class SimulatorServer:
 
     async def set_limit(self, limit: int) -> None:
         """Advertise and enforce OperationLimits."""
-        for name in LIMITS:
-            node = ua.NodeId(getattr(ua.ObjectIds, f"Server_ServerCapabilities_OperationLimits_{name}"))
-            await self.server.get_node(node).write_value(ua.Variant(limit, ua.VariantType.UInt32))
-            self.server.iserver.limits[name] = limit
+        await self.server.set_limits(limit)
 
     async def _build(self, now: int) -> list[Shown]:
         namespaces = [await self.server.register_namespace(machine.namespace) for machine in self.machines]

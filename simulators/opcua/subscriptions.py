@@ -178,7 +178,7 @@ class Subscriptions(SubscriptionService):
         self._revise(params, result)
         self._sub_id_counter += 1
         number = result.SubscriptionId = self._sub_id_counter
-        made = Subscription(
+        made = self.make(
             result, self.aspace, callback, session_id, request_callback=request_callback,
             delete_callback=lambda: self.subscriptions.pop(number, None),
             no_acks_limit=iserver.max_unacked_messages_per_subscription,
@@ -189,6 +189,10 @@ class Subscriptions(SubscriptionService):
         await made.start()
         self.subscriptions[number] = made
         return result
+
+    def make(self, *args: Any, **kwargs: Any) -> Subscription:
+        """A subscription object; servers of other kinds have theirs."""
+        return Subscription(*args, **kwargs)
 
     def modify_subscription(self, params: ua.ModifySubscriptionParameters) -> ua.ModifySubscriptionResult:
         """Change the intervals of a subscription (OPC 10000-4, 5.14.3)."""
