@@ -2,26 +2,39 @@
 
 paho keeps messages of a lost connection and sends them again in one burst, and takes no notice of Receive Maximum
 (paho-mqtt 2.2). So a client is used once, the window is ours (`adapters.mqtt.window`), and so is sending again (the
-outbox). The only private name of paho that is used is `Client._create_socket`, which hands it a socket that is
-already open and verified; `adapters.mqtt.wire` opens it.
+outbox). Publications and their acknowledgements, of which there are hundreds a second, do not go through paho at all
+(`adapters.mqtt.packets`); all that opens, keeps and ends a connection does.
+
+Private names of paho that are used: `Client._create_socket`, which hands it a socket that is already open and verified
+(`adapters.mqtt.wire` opens it), and the two times from which it knows that the connection is alive.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import paho.mqtt
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTv5, MQTTv311
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from adapters.mqtt.packets import (
+    PUBACK,
+    MalformedPacketError,
+    packet_end,
+    puback,
+    publish,
+    publish_properties,
+)
 from adapters.mqtt.reasons import closed_error, connack_error, disconnect_error, link_error
 from adapters.mqtt.wire import Wire
-from gateway.errors import Area4Error, UnreachableError
+from gateway.errors import Area4Error, ConfigurationError, UnreachableError
 
 TICK = 1.0
 """Seconds between looks at the keep-alive."""
@@ -34,6 +47,11 @@ INCOMING_MAXIMUM = 1_048_576
 
 READS_AT_ONCE = 32
 """Rounds of reading before other tasks have their turn."""
+
+MIDS = 65_535
+"""Packet identifiers are 1 to this (MQTT 5.0, 2.2.1)."""
+
+_TIMES = ("_last_msg_out", "_last_bytes_received")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +104,22 @@ class _OpenedClient(Client):
             reconnect_on_failure=False,
         )
         self._wire = wire
-        self.max_inflight_messages_set(0)  # the window is ours
+        if not all(hasattr(self, name) for name in _TIMES):
+            raise ConfigurationError(
+                f"paho-mqtt {paho.mqtt.__version__} has no {' or no '.join(_TIMES)} as this gateway needs it.",
+                advice="Install the versions of the lock file.",
+            )
 
     def _create_socket(self) -> Wire:
         return self._wire
+
+    def sent(self) -> None:
+        """Something was sent without paho: no PINGREQ is needed for a while."""
+        self._last_msg_out = time.monotonic()
+
+    def heard(self) -> None:
+        """Something came: the broker lives, even if it is late with its PINGRESP."""
+        self._last_bytes_received = time.monotonic()
 
 
 class Connection:
@@ -113,14 +143,15 @@ class Connection:
         self._options = options
         self._acknowledged = acknowledged
         self._lost = lost
-        self._acks: list[tuple[int, str | None]] = []
+        self._mid = 0
+        self._unanswered: set[int] = set()
         self._connack: asyncio.Future[Granted] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._leaving = False
         self._flush_planned = False
         self._writing = False
         self._tick: asyncio.TimerHandle | None = None
-        self._properties: dict[int, Properties] = {}
+        self._version_5 = options.protocol == "5"
         self._client = _OpenedClient(wire, options)
         self._prepare()
 
@@ -128,7 +159,6 @@ class Connection:
         client, options = self._client, self._options
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
-        client.on_publish = self._on_publish
         client.on_socket_register_write = self._on_register_write
         client.on_socket_close = self._on_socket_close
         if options.will_topic is not None:
@@ -174,10 +204,25 @@ class Connection:
         Raises:
             UnreachableError: The connection is lost.
         """
-        info = self._client.publish(topic, payload, 1, retain, self._expiry(expiry))
-        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS or self._ended.done():
+        if self._ended.done():
             raise UnreachableError(f"The connection to {self._options.peer} is lost.")
-        return info.mid
+        mid = self._next_mid()
+        properties = publish_properties(expiry, version_5=self._version_5)
+        self._wire.put(publish(topic.encode(), mid, payload, properties=properties, retain=retain))
+        self._unanswered.add(mid)
+        if not self._flush_planned and not self._writing:
+            self._flush_planned = True
+            self._loop.call_soon(self._flush)
+        return mid
+
+    def _next_mid(self) -> int:
+        """An identifier that is free; the window is smaller than their number."""
+        mid = self._mid
+        while True:
+            mid = mid % MIDS + 1
+            if mid not in self._unanswered:
+                self._mid = mid
+                return mid
 
     async def leave(self, within: float) -> None:
         """DISCONNECT and close, in `within` seconds."""
@@ -197,30 +242,39 @@ class Connection:
         self._finish()
         self._wire.close()
 
-    def _expiry(self, seconds: int | None) -> Properties | None:
-        if seconds is None or self._options.protocol != "5":
-            return None
-        properties = self._properties.get(seconds)
-        if properties is None:
-            properties = _properties(PacketTypes.PUBLISH)
-            properties.MessageExpiryInterval = seconds
-            self._properties = {seconds: properties}
-        return properties
-
     # Called by the event loop.
 
     def _on_readable(self) -> None:
         for _ in range(READS_AT_ONCE):
             if self._ended.done():
                 return
-            self._client.loop_read()
-            if self._acks:
-                acks, self._acks = self._acks, []
-                for mid, reason in acks:
-                    self._acknowledged(mid, reason)
-            if not self._wire.pending() or self._ended.done():
+            if self._wire.fill():
+                self._client.heard()
+            self._take_packets()
+            if self._wire.ended and not self._ended.done():
+                self._client.loop_read()  # finds the end, and tells it as its own
+            if self._ended.done() or not self._wire.decrypted():
                 return
         self._loop.call_soon(self._on_readable)
+
+    def _take_packets(self) -> None:
+        """Acknowledgements are ours; every other packet is paho's, once it is whole."""
+        wire = self._wire
+        try:
+            while not self._ended.done():
+                data, start = wire.look()
+                end = packet_end(data, start, INCOMING_MAXIMUM)
+                if end is None:
+                    return
+                if data[start] == PUBACK:
+                    wire.skip(end)
+                    mid, reason = puback(data[start:end])
+                    self._unanswered.discard(mid)
+                    self._acknowledged(mid, reason)
+                else:
+                    self._client.loop_read()
+        except MalformedPacketError as problem:
+            self._end(UnreachableError(f"{self._options.peer} sent what MQTT does not allow: {problem}."))
 
     def _on_tick(self) -> None:
         if not self._ended.done():
@@ -231,10 +285,12 @@ class Connection:
         self._flush_planned = False
         if self._ended.done():
             return
-        self._client.loop_write()
+        if self._client.want_write():
+            self._client.loop_write()
         if self._ended.done():
             return
         try:
+            self._client.sent()
             done = self._wire.flush()
         except OSError as problem:
             self._end(link_error(problem, self._options.peer))
@@ -246,7 +302,7 @@ class Connection:
             self._loop.remove_writer(self._number)
         self._writing = wanted
 
-    # Called by paho, from within its loop_read, loop_write, loop_misc, publish.
+    # Called by paho, from within its loop_read, loop_write, loop_misc.
 
     def _on_register_write(self, _client: Client, _data: object, _sock: object) -> None:
         if not self._flush_planned:
@@ -266,14 +322,6 @@ class Connection:
             self._connack.exception()  # looked at here, so that an abandoned attempt leaves no complaint
             return
         self._connack.set_result(_granted(properties))
-
-    def _on_publish(
-        self, _client: Client, _data: object, mid: int, reason: ReasonCode, properties: Properties | None
-    ) -> None:
-        told: str | None = None
-        if reason.is_failure:
-            told = str(getattr(properties, "ReasonString", "") or reason.getName())
-        self._acks.append((mid, told))
 
     def _on_disconnect(
         self, _client: Client, _data: object, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
@@ -321,10 +369,3 @@ def _granted(properties: Properties | None) -> Granted:
         retain=bool(getattr(properties, "RetainAvailable", 1)),
         qos=int(getattr(properties, "MaximumQoS", 2)),
     )
-
-
-def packet_size(topic: str, payload: bytes, *, version_5: bool, expiry: bool) -> int:
-    """Bytes of a QoS 1 PUBLISH on the wire (MQTT 5.0, 2.1.4 and 3.3)."""
-    properties = (6 if expiry else 1) if version_5 else 0
-    rest = 2 + len(topic.encode()) + 2 + properties + len(payload)
-    return 1 + (1 if rest < 128 else 2 if rest < 16_384 else 3 if rest < 2_097_152 else 4) + rest

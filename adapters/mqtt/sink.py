@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from secrets import token_hex
 
-from adapters.mqtt.client import Connection, ConnectOptions, Granted, packet_size
+from adapters.mqtt.client import Connection, ConnectOptions, Granted
 from adapters.mqtt.config import MqttConfig
 from adapters.mqtt.opening import Opened, password_of, reach
+from adapters.mqtt.packets import publish_properties, publish_size
 from adapters.mqtt.probe import probe
 from adapters.mqtt.status import StatusBoard, gateway_status
 from adapters.mqtt.topics import Topics
@@ -86,6 +87,7 @@ class MqttSink:
         self._clock = clock
         self._client_id = config.client_id or f"area4-{gateway}"
         self._topics = Topics(config.topics.machine, config.topics.gateway_status, site=site, name=gateway)
+        self._properties = publish_properties(config.message_expiry, version_5=config.protocol == "5")
         self._board = StatusBoard(config, clock)
         self._announced: dict[str, bytes] = {}
         self._pending: dict[str, None] = {}
@@ -253,8 +255,7 @@ class MqttSink:
     # One publication.
 
     def _size(self, topic: str, payload: bytes) -> int:
-        config = self._config
-        return packet_size(topic, payload, version_5=config.protocol == "5", expiry=config.message_expiry is not None)
+        return publish_size(topic.encode(), payload, self._properties)
 
     def _publish(self, link: _Link, topic: str, payload: bytes, sent: Sent, *, retain: bool) -> None:
         if not len(link.window):

@@ -2,7 +2,8 @@
 
 paho reads a packet in three pieces and writes each packet alone. Over TLS every piece costs a call into OpenSSL and
 every write a record and a system call, so `Wire` stands between: it reads what there is at once and writes what has
-gathered at once. It keeps the error that ended it, which paho only logs.
+gathered at once. What was read can be looked at before paho takes it, and packets that are written without paho go
+the same way, in order with paho's own. It keeps the error that ended it, which paho only logs.
 """
 
 from __future__ import annotations
@@ -161,6 +162,7 @@ class Wire:
 
     Attributes:
         problem: The error that ended the connection, where there was one.
+        ended: `fill` found the end of the connection.
     """
 
     def __init__(self, sock: Socket, early: bytes = b"") -> None:
@@ -169,6 +171,7 @@ class Wire:
         self._at = 0
         self._out = bytearray()
         self.problem: OSError | None = None
+        self.ended = False
 
     @property
     def unsent(self) -> int:
@@ -186,8 +189,37 @@ class Wire:
 
     def pending(self) -> int:
         """Bytes that can be read without the network."""
-        rest = len(self._in) - self._at
-        return rest + (self._sock.pending() if isinstance(self._sock, ssl.SSLSocket) else 0)
+        return len(self._in) - self._at + self.decrypted()
+
+    def decrypted(self) -> int:
+        """Bytes that TLS has read beyond those of the last `fill`: the network will not announce them."""
+        return self._sock.pending() if isinstance(self._sock, ssl.SSLSocket) else 0
+
+    def fill(self) -> bool:
+        """Read what there is, once, behind what was not taken yet; whether bytes came.
+
+        None come when there are none, and at the end of the connection, which `recv` tells.
+        """
+        try:
+            more = self._sock.recv(READ_SIZE)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        except OSError as problem:
+            self.problem = self.problem or problem
+            self.ended = True
+            return False
+        self.ended = not more
+        self._in = self._in[self._at :] + more if self._at < len(self._in) else more
+        self._at = 0
+        return bool(more)
+
+    def look(self) -> tuple[bytes, int]:
+        """What was read, and from where on it is not taken yet."""
+        return self._in, self._at
+
+    def skip(self, end: int) -> None:
+        """All up to this place of what `look` gave is taken."""
+        self._at = end
 
     def recv(self, size: int) -> bytes:
         """At most `size` bytes; none at the end of the connection.
@@ -222,6 +254,10 @@ class Wire:
                 raise BlockingIOError
         self._out += data
         return len(data)
+
+    def put(self, packet: bytes) -> None:
+        """Take a packet whatever waits already, which the caller bounds; it goes out with `flush`."""
+        self._out += packet
 
     def flush(self) -> bool:
         """Write what waits, as far as the network takes it; whether nothing is left.

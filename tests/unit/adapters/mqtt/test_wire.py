@@ -5,14 +5,7 @@ import ssl
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from paho.mqtt.client import Client, MQTTv5, MQTTv311
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
-from adapters.mqtt.client import packet_size
 from adapters.mqtt.wire import WRITE_LIMIT, Wire
 
 
@@ -100,25 +93,3 @@ def test_it_never_blocks(pair: tuple[socket.socket, socket.socket]) -> None:
     wire.setblocking(False)
     with pytest.raises(ValueError, match="never blocks"):
         wire.setblocking(True)
-
-
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
-@given(
-    st.text(min_size=1, max_size=30),
-    st.sampled_from([0, 1, 90, 130, 16_200, 16_400, 2_097_200]),
-    st.booleans(),
-    st.booleans(),
-)
-def test_the_size_of_a_packet_is_what_paho_writes(topic: str, length: int, version_5: bool, expiry: bool) -> None:
-    topic = topic.replace("+", "p").replace("#", "s").encode("utf-8", "replace").decode()
-    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5 if version_5 else MQTTv311)
-    written: list[int] = []
-    client._sock = object()  # type: ignore[assignment]
-    client._packet_queue = lambda _c, packet, *_: written.append(len(packet))  # type: ignore[method-assign,assignment,misc]
-    properties = Properties(PacketTypes.PUBLISH) if version_5 else None  # type: ignore[no-untyped-call]
-    if properties is not None and expiry:
-        properties.MessageExpiryInterval = 5
-    payload = b"x" * length
-    client._send_publish(1, topic.encode(), payload, 1, False, properties=properties)
-    client._sock = None
-    assert written == [packet_size(topic, payload, version_5=version_5, expiry=expiry)]
