@@ -16,6 +16,9 @@ from conformance.suite.check import Check, Profile, Requirement, TargetKind
 _Entry = TypeVar("_Entry", bound=BaseModel)
 _KINDS: dict[str, type[BaseModel]] = {"check": Check, "requirement": Requirement, "profile": Profile}
 
+_MANUAL = "manual"
+"""Second word of the ids of checks that were made from requirements."""
+
 
 class CatalogueError(Exception):
     """A catalogue file is wrong; the text names file, entry and what is asked for."""
@@ -38,6 +41,10 @@ class Catalogue:
     def of(self, target: TargetKind) -> list[Check]:
         """The checks of a kind of target, in their order."""
         return [one for one in self.checks.values() if one.target is target]
+
+    def knows(self, profile: str) -> bool:
+        """A profile of this name or URI is here."""
+        return profile in self.profiles or any(profile == one.uri for one in self.profiles.values() if one.uri)
 
     def units_of(self, names: Iterable[str]) -> set[str]:
         """The conformance units of profiles, given by name or URI, with those of the profiles within.
@@ -81,6 +88,17 @@ class Catalogue:
             {**self.profiles, **other.profiles},
         )
 
+    def completed(self) -> Catalogue:
+        """With a manual check for each requirement that no check of a target answers: the row's own procedure."""
+        checks = {one.id: one for one in self.checks.values() if not _generated(one)}
+        answered = {(one.target, row) for one in checks.values() for row in one.requirements}
+        for row in self.requirements.values():
+            for target in row.targets:
+                if (target, row.id) not in answered:
+                    one = _by_hand(row, target)
+                    checks[one.id] = one
+        return Catalogue(checks, self.requirements, self.profiles)
+
     def verify(self) -> None:
         """Every name that an entry uses is there.
 
@@ -95,9 +113,31 @@ class Catalogue:
             for row in check.requirements:
                 if row not in self.requirements:
                     raise CatalogueError(f"{check.id} answers {row}, which is no requirement")
+        for requirement in self.requirements.values():
+            if not requirement.procedure:
+                raise CatalogueError(f"{requirement.id} has no procedure for a person")
         for profile in self.profiles.values():
             self.units_of([profile.name])
         _no_circle(self.checks)
+
+
+def _by_hand(row: Requirement, target: TargetKind) -> Check:
+    """A row of the requirements as a manual check of a kind of target."""
+    return Check(
+        id=f"{target}.{_MANUAL}.{row.id}",
+        title=row.title[:200],
+        target=target,
+        goals=(row.goal,),
+        requirements=(row.id,),
+        sources=row.sources,
+        expected=row.title,
+        method=row.procedure,
+        manual=True,
+    )
+
+
+def _generated(check: Check) -> bool:
+    return check.manual and check.id.split(".")[1] == _MANUAL
 
 
 def _no_circle(checks: Mapping[str, Check]) -> None:
@@ -136,10 +176,10 @@ def load(folder: Path) -> Catalogue:
 
 
 def shipped() -> Catalogue:
-    """The suite's own catalogue, verified."""
+    """The suite's own catalogue, verified, with the rows that are left to a person."""
     catalogue = load(Path(str(files("conformance") / "catalogue")))
     catalogue.verify()
-    return catalogue
+    return catalogue.completed()
 
 
 def _only(found: Mapping[str, BaseModel], kind: type[_Entry]) -> dict[str, _Entry]:

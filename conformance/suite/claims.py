@@ -74,12 +74,13 @@ class Claim(_Written):
     written: bool = True
 
     def claimed_units(self, catalogue: Catalogue) -> set[str]:
-        """All conformance units that are claimed.
+        """All conformance units that are claimed; profiles that a target names and nobody here knows say nothing.
 
         Raises:
-            CatalogueError: A profile is not known.
+            CatalogueError: A profile of a claim file is not known.
         """
-        return set(self.units) | catalogue.units_of(self.profiles)
+        names = [one for one in self.profiles if self.written or catalogue.knows(one)]
+        return set(self.units) | catalogue.units_of(names)
 
     def asks(self, check: Check, units: set[str]) -> bool:
         """The claim contains this check; `units` is `claimed_units`."""

@@ -12,6 +12,7 @@ from conformance.suite.outcome import Evidence, State, Verdict
 
 FORMAT = "area4-conformance-report/1"
 _SUCCESS = frozenset({State.PASS, State.NON_STRICT, State.INFORMATIONAL, State.NOT_CLAIMED, State.MANUAL})
+_JUDGED = frozenset({State.PASS, State.NON_STRICT, State.FAIL})
 
 
 class _Written(BaseModel):
@@ -106,7 +107,7 @@ class Report(_Written):
         seed: Of everything random in the run.
         started: UTC.
         finished: UTC.
-        complete: Nobody stopped it.
+        complete: Nobody stopped it, and it was within its time.
         target: Address or name of what was judged.
         fingerprint: What identifies it: product, versions, certificate thumbprints, by name.
         options: Settings of the run that matter to the result, by name.
@@ -132,8 +133,9 @@ class Report(_Written):
 
     @property
     def conforms(self) -> bool:
-        """Nothing that the claim asks for is broken, and the run came to its end."""
-        return self.complete and not any(one.breaks for one in self.results)
+        """Something was judged, nothing that the claim asks for is broken, and the run came to its end."""
+        judged = any(one.state in _JUDGED for one in self.results)
+        return self.complete and judged and not any(one.breaks for one in self.results)
 
     def count(self, state: State) -> int:
         """Results in a state."""

@@ -5,21 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any, TypeVar
 
+from conformance.suite.attempt import Attempt, attempt, safely, told
+from conformance.suite.bounds import bounded, bounded_facts, bounded_tree, cut
 from conformance.suite.catalogue import Catalogue
 from conformance.suite.check import Check, Obligation
 from conformance.suite.claims import Claim
-from conformance.suite.outcome import Outcome, State, Verdict
-from conformance.suite.report import Report, Result, goal_levels, profile_level
-from conformance.suite.target import Target, TargetError
+from conformance.suite.outcome import Outcome, State, Verdict, failed
+from conformance.suite.report import Level, Report, Result, goal_levels, profile_level
+from conformance.suite.selection import selected
+from conformance.suite.target import Rule, Target, TargetError
 
 _LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 OPEN = "the target could be opened"
 STOPPED = "the run was stopped"
+CLOSE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -57,29 +63,37 @@ async def run(
     claim: Claim | None = None,
     only: Sequence[str] = (),
     progress: Progress = lambda _result, _number, _of: None,
+    stop: asyncio.Event | None = None,
 ) -> Report:
     """Every check of the target's kind, or `only` those whose id is given or begins with one given and a dot.
 
-    Checks that an `only` one needs run before it. It never raises for what the target does; when it is cancelled, the
-    target is closed and the cancellation goes on.
+    Checks that an `only` one needs run before it. Once `stop` is set the check under way is ended, the rest is blocked,
+    and the report says so. It never raises for what the target does; when it is cancelled, the target is closed and the
+    cancellation goes on.
+
+    Raises:
+        CatalogueError: `only` selects nothing, or the claim names a profile that nobody knows.
     """
-    run_of = _Run(target, catalogue, settings)
+    checks = selected(catalogue, target.kind, only)
+    run_of = _Run(target, catalogue, settings, stop or asyncio.Event())
     started = datetime.now(UTC)
     try:
         await run_of.open(claim)
-        await run_of.all(_selected(catalogue.of(target.kind), only), progress)
-        return run_of.report(started)
+        await run_of.all(checks, progress)
+        return run_of.report(started, only)
     finally:
         await _quietly(target)
 
 
 class _Run:
-    def __init__(self, target: Target, catalogue: Catalogue, settings: Settings) -> None:
+    def __init__(self, target: Target, catalogue: Catalogue, settings: Settings, stop: asyncio.Event) -> None:
         self.target = target
         self.catalogue = catalogue
         self.settings = settings
+        self.stop = stop
         self.claim = Claim(target=target.kind, written=False)
         self.unreachable = ""
+        self.broken = ""
         self.results: dict[str, Result] = {}
         self.complete = True
         self._end = time.monotonic() + settings.total_seconds
@@ -87,15 +101,36 @@ class _Run:
     async def open(self, claim: Claim | None) -> None:
         if claim is not None:
             self.claim = claim
-        try:
-            async with asyncio.timeout(self.settings.open_seconds):
-                await self.target.open()
-                if claim is None:
-                    self.claim = await self.target.claim()
-        except TimeoutError:
+        tried = await self._try(self._opened(claim), self.settings.open_seconds)
+        if tried is None:
+            self.unreachable = STOPPED
+        elif tried.late:
             self.unreachable = f"not open after {self.settings.open_seconds:g} s"
-        except TargetError as error:
-            self.unreachable = str(error)
+        elif isinstance(tried.error, TargetError):
+            self.unreachable = cut(str(tried.error))
+        elif tried.error is not None:
+            self.broken = f"opening the target: {told(tried.error)}"
+
+    async def _opened(self, claim: Claim | None) -> None:
+        await self.target.open()
+        if claim is None:
+            self.claim = await self.target.claim()
+
+    async def _try(self, work: Coroutine[Any, Any, _T], seconds: float) -> Attempt[_T] | None:
+        """Until it ended or its time is over; None when the run was stopped before."""
+        trying = asyncio.ensure_future(attempt(work, seconds))
+        stopping = asyncio.ensure_future(self.stop.wait())
+        try:
+            await asyncio.wait({trying, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if trying.done():
+                return trying.result()
+            self.complete = False
+            return None
+        finally:
+            stopping.cancel()
+            if not trying.done():
+                trying.cancel()
+                await asyncio.wait({trying})
 
     async def all(self, checks: Sequence[Check], progress: Progress) -> None:
         units = self.claim.claimed_units(self.catalogue)
@@ -106,7 +141,7 @@ class _Run:
             result = result.model_copy(
                 update={
                     "seconds": round(time.monotonic() - begun, 3),
-                    "repeat": self.target.repeat(check.id),
+                    "repeat": cut(safely(lambda one=check: self.target.repeat(one.id), "")),  # type: ignore[misc]
                     "waiver": waiver,
                 }
             )
@@ -119,26 +154,39 @@ class _Run:
         blocked = self._blocked(check)
         if blocked is not None:
             return blocked
-        try:
-            async with asyncio.timeout(self.settings.check_seconds):
-                outcome = await self.target.rules[check.rule](self.target, check)
-        except TimeoutError:
-            outcome = Outcome(verdict=Verdict.FAIL, seen=f"not finished within {self.settings.check_seconds:g} s")
-        except TargetError as error:
-            outcome = Outcome(verdict=Verdict.FAIL, seen=str(error))
-        except Exception as error:  # noqa: BLE001 - the report says that the suite failed, and where
-            _LOG.debug("check %s failed by itself", check.id, exc_info=True)
-            return Result(check=check, state=State.ERROR, seen=f"{type(error).__name__}: {error}{_place(error)}")
-        return _judged(check, outcome, asked=asked, written=self.claim.written)
+        rule = self.target.rules.get(check.rule)
+        if rule is None:
+            return Result(check=check, state=State.ERROR, seen=f"there is no rule {check.rule!r}")
+        left = self._end - time.monotonic()
+        seconds = min(self.settings.check_seconds, left)
+        tried = await self._try(_asked(rule, self.target, check), seconds)
+        if tried is None or (tried.late and left < self.settings.check_seconds):
+            return self._stopped(check)
+        if tried.late:
+            outcome = failed(f"not finished within {self.settings.check_seconds:g} s")
+        elif isinstance(tried.error, TargetError):
+            outcome = failed(str(tried.error))
+        elif not isinstance(tried.value, Outcome):
+            wrong = f"it returned {type(tried.value).__name__}" if tried.error is None else told(tried.error)
+            return Result(check=check, state=State.ERROR, seen=wrong)
+        else:
+            outcome = tried.value
+        return _judged(check, bounded(outcome), asked=asked, written=self.claim.written)
+
+    def _stopped(self, check: Check) -> Result:
+        self.complete = False
+        why = "somebody stopped it" if self.stop.is_set() else f"it took longer than {self.settings.total_seconds:g} s"
+        return Result(check=check, state=State.BLOCKED, seen=why, blocked_by=(STOPPED,))
 
     def _blocked(self, check: Check) -> Result | None:
         by: list[str] = []
         why = ""
+        if self.stop.is_set() or time.monotonic() >= self._end:
+            return self._stopped(check)
+        if self.broken:
+            return Result(check=check, state=State.ERROR, seen=self.broken)
         if self.unreachable:
             by, why = [OPEN], self.unreachable
-        elif time.monotonic() >= self._end:
-            self.complete = False
-            by, why = [STOPPED], f"the run took longer than {self.settings.total_seconds:g} s"
         elif check.writes and not self.settings.allow_writes:
             by, why = ["--allow-writes"], "it writes or calls something on the target"
         elif check.stress and not self.settings.allow_stress:
@@ -150,33 +198,47 @@ class _Run:
             return None
         return Result(check=check, state=State.BLOCKED, seen=why, blocked_by=tuple(by))
 
-    def report(self, started: datetime) -> Report:
+    def report(self, started: datetime, only: Sequence[str]) -> Report:
         results = tuple(self.results.values())
-        claimed = self.claim.claimed_units(self.catalogue)
-        levels = [
-            profile_level(
-                profile.name,
-                self.catalogue.units_of([profile.name]) <= claimed,
-                self.catalogue.units_of([profile.name]),
-                results,
-            )
-            for profile in self.catalogue.profiles.values()
-            if profile.target is self.target.kind
-        ]
+        target = self.target
         return Report(
             suite=self.settings.version,
             seed=self.settings.seed,
             started=started,
             finished=datetime.now(UTC),
             complete=self.complete,
-            target=self.target.name,
-            fingerprint=self.target.fingerprint(),
-            options=self.target.options(),
+            target=cut(target.name),
+            fingerprint=bounded_facts(safely(target.fingerprint, {})),
+            options={**bounded_facts(safely(target.options, {})), **self._options(only)},
             claim=self.claim,
             results=results,
-            levels=(*levels, *goal_levels(results)),
-            tree=self.target.tree(),
+            levels=(*self._profiles(results), *goal_levels(results)),
+            tree=bounded_tree(safely(target.tree, ())),
         )
+
+    def _options(self, only: Sequence[str]) -> dict[str, str]:
+        """What was allowed, and what was left out."""
+        settings = self.settings
+        return {
+            "writes": "allowed" if settings.allow_writes else "not allowed",
+            "stress": "allowed" if settings.allow_stress else "not allowed",
+            **({"only": cut(" ".join(only))} if only else {}),
+        }
+
+    def _profiles(self, results: tuple[Result, ...]) -> list[Level]:
+        """Those that are claimed, and those that would be reached: nobody asks for more."""
+        claimed = self.claim.claimed_units(self.catalogue)
+        levels = []
+        for profile in self.catalogue.profiles.values():
+            units = self.catalogue.units_of([profile.name])
+            if profile.target is self.target.kind:
+                named = not {profile.name, profile.uri}.isdisjoint(self.claim.profiles)
+                levels.append(profile_level(profile.name, named or (bool(units) and units <= claimed), units, results))
+        return levels
+
+
+async def _asked(rule: Rule, target: Target, check: Check) -> Outcome:
+    return await rule(target, check)
 
 
 def _judged(check: Check, outcome: Outcome, *, asked: bool, written: bool) -> Result:
@@ -208,42 +270,13 @@ def _usable(result: Result | None) -> bool:
     return result.state in {State.PASS, State.NON_STRICT, State.INFORMATIONAL}
 
 
-def _selected(checks: Iterable[Check], only: Sequence[str]) -> list[Check]:
-    """In an order in which what is needed comes first."""
-    known = {one.id: one for one in checks}
-    wanted = [
-        one
-        for one in known.values()
-        if not only or any(one.id == name or one.id.startswith(f"{name}.") for name in only)
-    ]
-    ordered: dict[str, Check] = {}
-
-    def add(one: Check) -> None:
-        for need in one.needs:
-            if need not in ordered:
-                add(known[need])
-        ordered.setdefault(one.id, one)
-
-    for one in wanted:
-        add(one)
-    return list(ordered.values())
-
-
-def _place(error: Exception) -> str:
-    """Where in the suite it happened."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "" if trace is None else f" ({trace.tb_frame.f_code.co_name}, line {trace.tb_lineno})"
-
-
 def _today() -> date:
     return datetime.now(UTC).date()
 
 
 async def _quietly(target: Target) -> None:
-    try:
-        async with asyncio.timeout(30):
-            await target.close()
-    except TimeoutError:
-        _LOG.warning("%s did not let itself be closed within 30 s", target.name)
+    closed = await attempt(target.close(), CLOSE_SECONDS)
+    if closed.late:
+        _LOG.warning("%s did not let itself be closed within %g s", target.name, CLOSE_SECONDS)
+    elif closed.error is not None:
+        _LOG.warning("closing %s: %s", target.name, told(closed.error))
