@@ -10,6 +10,7 @@
 | `forget` | | all connections are cut, all sessions and subscriptions are gone |
 | `lose` | `count` | every subscription forgets its last `count` unacknowledged messages |
 | `restart` | `seconds`? | the port is closed, everything of clients is forgotten, then it listens again |
+| `mutant` | `id`? | the server becomes this mutant (`simulators.mutants`), without `id` the reference again |
 | `count` | | `{"done":"count","lines":<lines in the ledger>}`, after a flush |
 """
 
@@ -25,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 from asyncua import ua
 
 from simulators.machine import Appeared, Happening, Part, Point, Vanished
+from simulators.mutants.device import Switch
+from simulators.mutants.registry import device_mutants
 from simulators.opcua.runner import Shown
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ class Control:
 
     def __init__(self, server: SimulatorServer) -> None:
         self.server = server
+        self.switch = Switch(server)
 
     async def listen(
         self, descriptor: int, answer: Callable[[dict[str, Any]], None], ended: Callable[[], None]
@@ -161,6 +165,13 @@ class Control:
     async def _restart(self, given: dict[str, Any]) -> None:
         await self.server.restart(float(given.get("seconds", 0)))
 
+    async def _mutant(self, given: dict[str, Any]) -> None:
+        wanted = given.get("id")
+        known = device_mutants()
+        if wanted is not None and wanted not in known:
+            raise CommandError(f"there is no mutant device {wanted!r}; `area4 sim mutants` lists them")
+        await self.switch.to(known[wanted] if wanted is not None else None)
+
     async def _count(self, _given: dict[str, Any]) -> dict[str, Any]:
         assert self.server.ledger is not None
         self.server.ledger.flush()
@@ -183,5 +194,6 @@ _COMMANDS = (
     "forget",
     "lose",
     "restart",
+    "mutant",
     "count",
 )

@@ -1,0 +1,55 @@
+"""Mutant devices: a server with simulated machines, broken in one way at a time while it runs, and mended again.
+
+Over the control pipe of a simulator process, `{"do": "mutant", "id": "device.empty-machines"}` makes the server that
+mutant and `{"do": "mutant", "id": null}` the reference again; one mutant ends the one before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from simulators.mutants.mutant import Mutant
+
+if TYPE_CHECKING:
+    from simulators.opcua.server import SimulatorServer
+
+Revert = Callable[[], Awaitable[None]]
+"""Makes the server the reference again."""
+
+Apply = Callable[["SimulatorServer"], Awaitable[Revert]]
+"""Breaks a running server."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMutant(Mutant):
+    """A device that is broken in one way.
+
+    Attributes:
+        apply: Breaks the server and returns what mends it.
+    """
+
+    apply: Apply
+
+
+class Switch:
+    """Which mutant a server is.
+
+    Attributes:
+        current: Id of the mutant; None is the reference.
+    """
+
+    def __init__(self, server: SimulatorServer) -> None:
+        self.server = server
+        self.current: str | None = None
+        self._revert: Revert | None = None
+
+    async def to(self, mutant: DeviceMutant | None) -> None:
+        """Become this mutant, or the reference."""
+        if self._revert is not None:
+            revert, self._revert, self.current = self._revert, None, None
+            await revert()
+        if mutant is not None:
+            self._revert = await mutant.apply(self.server)
+            self.current = mutant.id

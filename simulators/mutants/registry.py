@@ -1,0 +1,28 @@
+"""All mutants, by id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from simulators.mutants import device_basics
+from simulators.mutants.device import DeviceMutant
+from simulators.mutants.mutant import Mutant
+
+
+def device_mutants() -> dict[str, DeviceMutant]:
+    """Mutant devices, which `simulators.mutants.device.Switch` switches."""
+    return _by_id(device_basics.MUTANTS)
+
+
+def mutants() -> Mapping[str, Mutant]:
+    """Mutants of every kind."""
+    return {**device_mutants()}
+
+
+def _by_id(*lists: Iterable[DeviceMutant]) -> dict[str, DeviceMutant]:
+    found: dict[str, DeviceMutant] = {}
+    for one in (mutant for some in lists for mutant in some):
+        if one.id in found:
+            raise ValueError(f"there are two mutants {one.id}")
+        found[one.id] = one
+    return found
