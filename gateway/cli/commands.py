@@ -22,6 +22,7 @@ COMMANDS: dict[str, Entry] = {
     "init": Entry("gateway.cli.init", "Write a commented configuration and its certificates."),
     "pki": Entry("gateway.cli.pki", "Certificates: create, show, approve, issue, revoke."),
     "demo": Entry("gateway.cli.demo", "Broker, three simulated machine tools, gateway and a live view, all here."),
+    "sim": Entry("gateway.cli.sim", "Simulated OPC UA servers one by one: a machine tool, a load."),
     "watch": Entry("gateway.cli.watch", "Show what arrives at the broker, as a plain consumer."),
     "audit": Entry("gateway.cli.audit", "Prove as a plain consumer that nothing is lost; how late data arrives."),
     "outbox": Entry("gateway.cli.outbox", "Look into the outbox: show, verify, export, forget."),
