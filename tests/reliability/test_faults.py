@@ -16,6 +16,7 @@ from .plant import BEHIND_CABLE, MACHINES, SETTINGS, Plant, running
 
 ONE = MACHINES[:1]
 HOUR = 3600.0
+READ = 'area4_values_in_total{source="first"}'
 MEMORY = 20_000_000
 """Bytes by which the gateway may grow while its broker is slow."""
 
@@ -37,11 +38,28 @@ def logged(plant: Plant) -> int:
     return len(plant.lab.gateway_log.read_text(encoding="utf-8"))
 
 
+async def enough(plant: Plant, full: str) -> bool:
+    """Look for a second: several evictions were told, or nothing is read any more."""
+    before = await plant.metric(READ)
+    await asyncio.sleep(1)
+    if full == "evict":
+        return (await plant.metric('area4_gaps_total{cause="evicted"}') or 0.0) >= 10
+    return await plant.metric("area4_outbox_writable") == 0.0 and await plant.metric(READ) == before
+
+
 @pytest.mark.timeout(300)
-async def test_a_slow_broker_costs_neither_memory_nor_a_word(tmp_path, monkeypatch):
-    """20 messages a second of about 240: the outbox takes the rest on disk, and tells what it had no room for."""
-    monkeypatch.setenv("AREA4_LOAD", "50x1200")
-    settings = SETTINGS | {"max_message_samples = 500": "max_message_samples = 5", '"2GB"': '"1MB"'}
+@pytest.mark.parametrize(("full", "cause"), [("evict", "evicted"), ("wait", "queue-overflow")])
+async def test_a_slow_broker_costs_neither_memory_nor_a_word(tmp_path, monkeypatch, full, cause):
+    """20 messages a second of about 240: the outbox takes the rest on disk, until it is full.
+
+    Then the oldest leave it, or reading waits and the server's queues overflow: both is told.
+    """
+    monkeypatch.setenv("AREA4_LOAD", "50x2400")
+    settings = SETTINGS | {
+        "max_message_samples = 500": "max_message_samples = 5",
+        'max_bytes = "2GB"': f'full = "{full}"\nmax_bytes = "1MB"',
+        "queue_size = 100 ": "queue_size = 5 ",
+    }
     async with running(tmp_path / "plant", machines=ONE, settings=settings) as plant:
         sent, messages = plant.broker.passed("up"), plant.messages
         await asyncio.sleep(2)
@@ -50,21 +68,22 @@ async def test_a_slow_broker_costs_neither_memory_nor_a_word(tmp_path, monkeypat
         with plant.broker.throttle(20 * size, way="up"):
             await asyncio.sleep(1)
             messages, begin = plant.messages, time.monotonic()
-            while (await plant.metric('area4_gaps_total{cause="evicted"}') or 0.0) < 10:
-                await asyncio.sleep(0.2)
+            while not await enough(plant, full):
                 memory.append(resident_bytes(plant.gateway))
-                assert time.monotonic() - begin < 60, plant.lab.log_tail()
+                assert time.monotonic() - begin < 90, plant.lab.log_tail()
             rate = (plant.messages - messages) / (time.monotonic() - begin)
             plant.faults["slow broker"] += 1
             assert 5 < rate < 30, "the fault did not bite"
         growth = max(memory) - before
         print(
-            f"slow broker: {rate:.0f} messages/s, memory {before / 1e6:.0f} MB and at most {growth / 1e6:.1f} MB more"
+            f"slow broker, {full}: {rate:.0f} messages/s, memory {before / 1e6:.0f} MB and at most "
+            f"{growth / 1e6:.1f} MB more"
         )
         assert growth < MEMORY
         verdict = await plant.settle()
     plant.assert_sound(verdict)
-    assert verdict.gaps["evicted"] > 0
+    assert verdict.gaps[cause] > 0
+    assert (verdict.gaps["evicted"] > 0) == (full == "evict")
     assert verdict.announced > 0
 
 
