@@ -36,6 +36,13 @@ RENEW_AT = 0.75
 CLOSE_WITHIN = 3.0
 """Seconds for each step of leaving politely."""
 
+DIAL_WITHIN = 2.5
+"""Seconds for a TCP connection at most.
+
+Towards a computer that is off nobody answers, and the kernel asks again after 1, 3 and 7 s: a new attempt each 2.5 s,
+with at most 2 s before it (`gateway.pipeline.settings`), keeps data back within 5 s of its return.
+"""
+
 PRODUCT_URI = "urn:area4:gateway"
 
 
@@ -217,13 +224,18 @@ def new_client(config: OpcUaConfig) -> Client:
     return client
 
 
+async def _dial(client: Client) -> None:
+    async with asyncio.timeout(DIAL_WITHIN):
+        await client.connect_socket()
+
+
 @asynccontextmanager
 async def discovery_channel(config: OpcUaConfig) -> AsyncIterator[Client]:
     """A channel without security and without session, for GetEndpoints alone."""
     client = new_client(config)
     try:
         with stage(config.url, "connect"):
-            await client.connect_socket()
+            await _dial(client)
         with stage(config.url, "discover"):
             await client.send_hello()
             await client.open_secure_channel()
@@ -292,7 +304,7 @@ async def open_channel(connection: Connection) -> None:
     client.security_policy = policy
     client.uaclient.set_security(policy)
     with stage(config.url, "connect"):
-        await client.connect_socket()
+        await _dial(client)
     with stage(config.url, "channel", identity):
         await client.send_hello()
         await client.open_secure_channel()

@@ -2,6 +2,7 @@
 // One machine with what gateways stumble over, and one that lacks mandatory nodes. It is told what to do by JSON lines
 // on standard input and answers each with a JSON line on standard output.
 import { createRequire } from "node:module";
+import { appendFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 
@@ -18,6 +19,9 @@ const { values: options } = parseArgs({
     pki: { type: "string" },
     "shift-namespaces": { type: "boolean", default: false },
     limit: { type: "string", default: "40" },
+    history: { type: "string", multiple: true, default: [] }, // names of variables whose history it keeps
+    "refuse-transfer": { type: "boolean", default: false },
+    ledger: { type: "string" }, // file for every value that `count` shows
   },
 });
 
@@ -231,6 +235,12 @@ for (const [name, value] of [["ProductInstanceUri", "urn:area4:foreign:POOR"], [
     .setValueFromSource({ dataType: DataType.String, value });
 }
 
+for (const name of options.history) space.installHistoricalDataNode(points.get(name).node, { maxOnlineValues: 100_000 });
+if (options["refuse-transfer"]) {
+  const refused = new opcua.TransferResult({ statusCode: StatusCodes.BadUserAccessDenied });
+  server.engine.transferSubscription = async () => refused;
+}
+
 // The largest number of operations that a client asked for in one call, by service, and how often that was too many.
 const largest = {};
 let refused = 0;
@@ -259,6 +269,21 @@ function sessions() {
   }));
 }
 
+// A counter that goes on until the end; what it shows is written down before.
+function count(name, path, interval) {
+  let value = 0;
+  setInterval(() => {
+    const time = new Date();
+    const line = { kind: "value", machine: "urn:area4:foreign:F-1", path, value: ++value, quality: "good" };
+    appendFileSync(options.ledger, JSON.stringify({ ...line, time: time.toISOString().replace("Z", "0000Z") }) + "\n");
+    set(name, value, StatusCodes.Good, time);
+  }, interval);
+}
+
+function drop() {
+  for (const endPoint of server.endpoints) endPoint.abruptlyInterruptChannels();
+}
+
 await server.start();
 const answer = (message) => process.stdout.write(JSON.stringify(message) + "\n");
 answer({ ready: server.getEndpointUrl(), namespace: own.index });
@@ -272,6 +297,14 @@ const commands = {
     }
   },
   sessions: () => ({ sessions: sessions(), subscriptions: server.engine.currentSubscriptionCount }),
+  count: ({ name, path, interval }) => count(name, path, interval),
+  drop,
+  forget: () => {
+    for (const session of Object.values(server.engine._sessions)) {
+      server.engine.closeSession(session.authenticationToken, true, "Terminated");
+    }
+    drop();
+  },
   calls: () => ({ largest, refused }),
   stop: async () => {
     await server.shutdown(100);

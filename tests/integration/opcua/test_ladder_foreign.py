@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from gateway.model import Samples
 from security.pki import LabPki, create_lab
 
-from ..foreign.conftest import NAME, SITE, ForeignServer  # noqa: TID252 - the test folders are no packages
+from ..foreign.conftest import MILL, NAME, SITE, ForeignServer  # noqa: TID252 - the test folders are no packages
 from .ladder_rig import Ladder, config_of
 
 COUNT = "Besonderes/温度"
@@ -85,3 +86,54 @@ async def test_a_successor_takes_the_subscription_over(ladder: Ladder, server: F
         assert ladder.source._rung == "the subscription was taken over"
     assert values(ladder) == [100 * turn + number for turn in range(3) for number in range(60)]
     assert {gap.cause for gap in ladder.gaps()} == {"quarantined"}  # of the one node that this server does not monitor
+
+
+@pytest.fixture
+async def recording(foreign_lab: LabPki, tmp_path: Path) -> AsyncIterator[ForeignServer]:
+    """It keeps history of the counted variable and of one that never changes, and refuses TransferSubscriptions."""
+    made = ForeignServer(foreign_lab, tmp_path)
+    try:
+        options = ("--history", "温度", "--history", "V003", "--refuse-transfer")
+        await asyncio.to_thread(made.start, *options)
+        yield made
+    finally:
+        made.kill()
+
+
+def told(ladder: Ladder, *, backfilled: bool) -> list[Any]:
+    return [
+        sample.value
+        for record in ladder.records
+        if isinstance(record, Samples)
+        for sample in record.samples
+        if sample.signal.path == COUNT and sample.signal.backfilled == backfilled
+    ]
+
+
+async def test_history_is_read_page_by_page_with_the_servers_continuation_points(
+    foreign_lab: LabPki, recording: ForeignServer
+) -> None:
+    ladder = Ladder(config_of(foreign_lab, recording.url, history={"page": 7, "rate": 500}))
+    await ladder.connect()
+    await ladder.read(lambda: bool(ladder.samples(COUNT)))
+    await burst(recording, 0, 10, interval=2)
+    await until(ladder, 9)
+    await ladder.kill()
+    await burst(recording, 10, 40, interval=2)
+    await ladder.connect()
+    assert ladder.source._rung == "by a new subscription"
+    await burst(recording, 50, 10, interval=2)
+    await until_live(ladder, 59)
+    await ladder.read(lambda: ladder.source._backfill.span is None)
+    (gap,) = [one for one in ladder.gaps() if (one.machine, one.cause) == (MILL, "connection")]
+    assert gap.signals is not None
+    assert not {COUNT, "Many/V003"} & set(gap.signals)
+    assert told(ladder, backfilled=True) == list(range(10, 49))  # 49 was current
+    assert told(ladder, backfilled=False)[1:] == [*range(10), *range(49, 60)]
+    pages = [one for one in ladder.records if isinstance(one, Samples) and one.samples[0].signal.backfilled]
+    assert max(len(one.samples) for one in pages) <= 7
+    await ladder.source.close()
+
+
+async def until_live(ladder: Ladder, last: int) -> None:
+    await ladder.read(lambda: told(ladder, backfilled=False)[-1:] == [last])
