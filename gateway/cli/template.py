@@ -102,7 +102,7 @@ log_format = "auto"  # text, json; auto: text
 [outbox]  # the durable store between the machines and the broker
 max_bytes = "2GB"  # full: the oldest messages leave first, and the loss is announced
 max_age = "7d"
-linger = "100ms"  # how long samples of a machine may wait for others in the same message
+linger = "50ms"  # least time between two messages of a machine: its samples gather meanwhile
 max_message_samples = 500
 
 [http]  # /metrics, /healthz, /readyz and a status page

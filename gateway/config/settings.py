@@ -58,7 +58,7 @@ class OutboxSettings(Table):
     max_bytes: Annotated[Size, Field(ge=1_000_000)] = 2_000_000_000
     max_age: Annotated[Duration, Field(ge=60)] = 7 * 86_400.0
     full: Literal["evict", "wait"] = "evict"
-    linger: Annotated[Duration, Field(ge=0.0, le=60.0)] = 0.1
+    linger: Annotated[Duration, Field(ge=0.0, le=60.0)] = 0.05
     max_message_samples: Annotated[int, Field(ge=1, le=10_000)] = 500
     max_message_bytes: Annotated[Size, Field(ge=1_000, le=64_000_000)] = 128_000
 

@@ -36,7 +36,7 @@ class Committer:
 
     async def run(self) -> None:
         """Until the intake is closed and empty."""
-        while items := await self._intake.gather(self._settings.linger):
+        while items := await self._intake.gather(self._settings.linger, self._settings.settle):
             await self._store(items)
 
     async def age(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class Intake:
         self._some = asyncio.Event()
         self._hurry = asyncio.Event()
         self._first_at = 0.0
+        self._given_at = -math.inf
         self._closed = False
 
     @property
@@ -63,19 +65,23 @@ class Intake:
             self._hurry.set()
             await self._room[source].wait()
 
-    async def gather(self, linger: float) -> list[Taken]:
-        """All that is there, `linger` seconds after the first of it came; empty only when closed.
+    async def gather(self, linger: float, settle: float = 0.0) -> list[Taken]:
+        """All that is there, not sooner than `linger` seconds after the last time; empty only when closed.
 
-        Lingering ends early when a source waits for room.
+        So under load there is one transaction in that time, and what comes after a pause hardly waits: only `settle`
+        seconds, at most `linger`, for the rest of its publication and for sources that publish at the same moment. All
+        waiting ends early when a source waits for room.
         """
         await self._some.wait()
-        left = self._first_at + linger - asyncio.get_running_loop().time()
+        ready = max(self._first_at + min(settle, linger), self._given_at + linger)
+        left = ready - asyncio.get_running_loop().time()
         if left > 0 and not self._closed and not self._hurry.is_set():
             try:
                 async with asyncio.timeout(left):
                     await self._hurry.wait()
             except TimeoutError:
                 pass  # the usual end of lingering
+        self._given_at = asyncio.get_running_loop().time()
         items, self._items = self._items, []
         self._hurry.clear()
         if not self._closed:

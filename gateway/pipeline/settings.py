@@ -10,7 +10,8 @@ class PipelineSettings:
     """Behaviour of the pipeline.
 
     Attributes:
-        linger: How long the first value of a transaction waits for others to come along; 0 commits at once.
+        linger: Least time between two transactions, in which values gather; after a pause one begins nearly at once.
+        settle: How long the first value after a pause waits for what comes along with it; not longer than `linger`.
         message_samples: Samples that a message has at most.
         intake_values: Values that may wait for their commit, of all sources together; each has an equal share of it,
             and one batch always fits.
@@ -27,6 +28,7 @@ class PipelineSettings:
     """
 
     linger: float = 0.05
+    settle: float = 0.005
     message_samples: int = 500
     intake_values: int = 50_000
     read_messages: int = 256

@@ -50,7 +50,7 @@ async def test_done_is_called_only_when_another_process_could_read_it(kit, sourc
 
 
 async def test_lingering_joins_batches_of_a_machine(kit, source, sink, outbox):
-    settings = PipelineSettings(linger=0.2, drain=3.0)
+    settings = PipelineSettings(linger=0.5, settle=0.5, drain=3.0)
     running = kit.run(Pipeline([source], [sink], outbox, settings))
     for value in range(20):
         source.give_values(value, machine=f"M{value % 2}")
@@ -78,7 +78,7 @@ async def test_a_restart_goes_on_with_progress_epoch_and_numbers(kit, sink, sett
 
 
 async def test_stop_stores_and_delivers_what_was_read(kit, source, sink, outbox):
-    running = kit.run(Pipeline([source], [sink], outbox, PipelineSettings(linger=30.0, drain=5.0)))
+    running = kit.run(Pipeline([source], [sink], outbox, PipelineSettings(linger=30.0, settle=30.0, drain=5.0)))
     for value in range(50):
         source.give_values(value)
     await kit.until(lambda: source.reads == 50)
@@ -90,7 +90,7 @@ async def test_stop_stores_and_delivers_what_was_read(kit, source, sink, outbox)
 
 
 async def test_cancelling_ends_as_gracefully(kit, source, sink, outbox):
-    running = kit.run(Pipeline([source], [sink], outbox, PipelineSettings(linger=30.0, drain=5.0)))
+    running = kit.run(Pipeline([source], [sink], outbox, PipelineSettings(linger=30.0, settle=30.0, drain=5.0)))
     source.give_values(1, 2, 3)
     await kit.until(lambda: source.reads == 1)
     running.task.cancel()
@@ -188,7 +188,7 @@ async def test_a_read_that_keeps_a_cancellation_to_itself_does_not_keep_the_gate
 
 async def test_a_record_that_cannot_be_written_becomes_a_gap_and_spares_the_others(kit, sink, outbox, caplog):
     bad, good = kit.Source("bad"), kit.Source("good")
-    running = kit.run(Pipeline([bad, good], [sink], outbox, PipelineSettings(linger=0.1, drain=3.0)))
+    running = kit.run(Pipeline([bad, good], [sink], outbox, PipelineSettings(linger=0.1, settle=0.1, drain=3.0)))
     bad.give_values(object(), machine="M2", progress=b"x")
     good.give_values(1)
     await kit.until(lambda: len(sink.messages) == 2)
