@@ -24,12 +24,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 
 class Received(NamedTuple):
-    """One PUBLISH as it came; `at` is the consumer's Unix time in seconds."""
+    """One PUBLISH as it came; `at` is the consumer's Unix time in seconds, `qos` at most that of the subscription."""
 
     topic: str
     payload: bytes
     retained: bool
     at: float
+    qos: int = 1
 
 
 class ConsumerError(Exception):
@@ -156,7 +157,7 @@ class Consumer:
             self._subscribed.set()
 
     def _on_message(self, _: Client, __: object, message: MQTTMessage) -> None:
-        self._received.put(Received(message.topic, bytes(message.payload), message.retain, time.time()))
+        self._received.put(Received(message.topic, bytes(message.payload), message.retain, time.time(), message.qos))
 
     def _on_disconnect(self, _: Client, __: object, ___: object, reason: ReasonCode, ____: object) -> None:
         self._failure = f"disconnected: {reason}"

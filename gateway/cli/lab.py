@@ -206,11 +206,15 @@ class Lab:
             if outcome is not None:
                 raise outcome
 
-    async def start_gateway(self) -> None:
-        """Write the configuration, as `area4 init` does, where there is none yet, and start the gateway."""
+    def write_configuration(self) -> None:
+        """As `area4 init` does, where there is none yet."""
         if not self.config_file.exists():
             self.http_port = free_port()
             self.config_file.write_text(configuration(self._answers()), encoding="utf-8")
+
+    async def start_gateway(self) -> None:
+        """Start the gateway, with a configuration of its own where there is none yet."""
+        self.write_configuration()
         with self.gateway_log.open("ab") as log:
             self.gateway = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "gateway.cli", "run", "--config", str(self.config_file)),

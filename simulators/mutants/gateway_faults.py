@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
-
 
 from simulators.mutants.packets import Packet, Publish
 from simulators.mutants.relay import OWN_NUMBER, Fault
@@ -151,6 +151,79 @@ class Skipping(Fault):
         return [replace(message, payload=json.dumps(body, ensure_ascii=False).encode())]
 
 
+class Swapping(Fault):
+    """Sends every tenth data message behind the one that follows it."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._held: Publish | None = None
+
+    def publish(self, message: Publish) -> Sequence[Publish]:
+        """The message; or none; or it and the one that was held."""
+        held, self._held = self._held, None
+        if held is not None:
+            return [message, held]
+        self._count += message.topic.endswith("/data")
+        if message.topic.endswith("/data") and self._count % 10 == 0:
+            self._held = replace(message, number=OWN_NUMBER)
+            return []
+        return [message]
+
+
+class Stale(Fault):
+    """Adds to a machine's data message a value that it never had at that time."""
+
+    def publish(self, message: Publish) -> Sequence[Publish]:
+        """With one sample more."""
+        if not message.topic.endswith("/data"):
+            return [message]
+        body = json.loads(message.payload)
+        first, last = body["samples"][0], body["samples"][-1]
+        if isinstance(last.get("value"), float):
+            body["samples"].append({**first, "value": -4711.5, "time": "2001-01-01T00:00:00.0000000Z"})
+        return [replace(message, payload=json.dumps(body, ensure_ascii=False).encode())]
+
+
+class Announcing(Fault):
+    """Loses every tenth data message and says so in its place."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def publish(self, message: Publish) -> Sequence[Publish]:
+        """The message, or a gap."""
+        if not message.topic.endswith("/data"):
+            return [message]
+        self._count += 1
+        if self._count % 10:
+            return [message]
+        body = json.loads(message.payload)
+        times = sorted(one["time"] for one in body["samples"] if one["time"])
+        gap = {key: body[key] for key in ("machine", "epoch", "seq", "taken")}
+        gap |= {"signals": sorted({one["path"] for one in body["samples"]}), "cause": "queue-overflow"}
+        gap |= {"begin": times[0], "end": times[-1], "lost": len(body["samples"])}
+        topic = f"{message.topic.removesuffix('/data')}/gap"
+        return [replace(message, topic=topic, payload=json.dumps(gap, ensure_ascii=False).encode())]
+
+
+class SlowReturn(Fault):
+    """After a pause in the data nothing goes on for long."""
+
+    def __init__(self, silence: float, seconds: float) -> None:
+        self._silence, self._seconds = silence, seconds
+        self._last = time.monotonic()
+        self._until = 0.0
+
+    @property
+    def wait(self) -> float:
+        """Seconds that the next message waits."""
+        now = time.monotonic()
+        if now - self._last > self._silence:
+            self._until = now + self._seconds
+        self._last = now
+        return max(0.0, self._until - now)
+
+
 def samples(edit: Callable[[Body], None]) -> Fault:
     """Changes every sample."""
 
@@ -222,6 +295,29 @@ def with_node_id(sample: Body) -> None:
 def literal_nan(message: Publish) -> Publish:
     """Writes NaN as Python's json does, which no other parser reads."""
     return replace(message, payload=message.payload.replace(b'"NaN"', b"NaN"))
+
+
+def truncated(sample: Body) -> None:
+    """Byte strings lose their last byte (values of the probe machine's `Bytes`)."""
+    if sample["path"].endswith("/Bytes") and isinstance(sample.get("value"), str):
+        sample["value"] = base64.b64encode(base64.b64decode(sample["value"])[:-1]).decode()
+
+
+def plain_names_only(body: Body) -> None:
+    """Samples of signals with + or # in their name are left out."""
+    kept = [one for one in body["samples"] if not set("+#") & set(one["path"])]
+    body["samples"] = kept or body["samples"][:1]
+
+
+def split_names(sample: Body) -> None:
+    """An escaped slash becomes a level."""
+    sample["path"] = sample["path"].replace("%2F", "/")
+
+
+def half(body: Body) -> None:
+    """Every second signal of a description is left out."""
+    signals = body["description"].get("signals", [])
+    body["description"]["signals"] = signals[::2]
 
 
 def backwards(body: Body) -> None:

@@ -34,7 +34,12 @@ class Fault:
     """Where the broker speaks no TLS, the relay goes on without."""
 
     pause = 0.0
-    """Seconds that a message waits before it goes on to the broker."""
+    """Seconds that every message waits before it goes on to the broker."""
+
+    @property
+    def wait(self) -> float:
+        """Seconds that the next message waits."""
+        return self.pause
 
     def connect(self, packet: Packet) -> Packet:
         """The CONNECT on its way to the broker."""
@@ -161,8 +166,8 @@ class Relay:
                 _write(broker, packet)
                 continue
             message = Publish.decode(packet, level)
-            if self._fault.pause:
-                await asyncio.sleep(self._fault.pause)
+            if wait := self._fault.wait:
+                await asyncio.sleep(wait)
             sent = self._fault.publish(message)
             for one in sent:
                 _write(broker, one.packet())
