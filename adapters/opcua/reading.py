@@ -52,6 +52,7 @@ class Reading:
         self._refused_events: dict[str, str] = {}
         self._problems: list[str] = []
         self._told: set[tuple[str, str]] = set()
+        self._quarantined = 0
         self._quarantined_anew: list[tuple[str, str]] = []
         self._rediscover = False
         self._refresh = False
@@ -111,6 +112,8 @@ class Reading:
         self.machines = {one.description.id: one for one in machines}
         self._problems = list(discovery.problems)
         descriptions = {name: self._described(plan, monitored) for name, plan in self.machines.items()}
+        signals = (signal for one in descriptions.values() for signal in one.signals)
+        self._quarantined = sum(signal.quarantined is not None for signal in signals)
         digests = {name: digest(description) for name, description in descriptions.items()}
         changed = [name for name, value in digests.items() if published.get(name) != value]
         if changed or set(published) - set(digests) or not self._events:
@@ -312,7 +315,7 @@ class Reading:
             "machines": len(self.machines),
             "signals": len(self._handles),
             "event items": len(self._events),
-            "quarantined": len(self.subscription.refused),
+            "quarantined": self._quarantined,
             "publishing interval": self.subscription.interval,
             "keep-alive": self.subscription.keep_alive,
             "short queues": len(self.subscription.short_queues),

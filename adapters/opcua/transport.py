@@ -153,8 +153,8 @@ class BoundedProtocol(UASocketProtocol, asyncio.BufferedProtocol):
         if message is None:
             return
         waiting = self._callbackmap.get(message.request)
-        if waiting is None:
-            raise RefusedMessageError(f"an answer came to the request {message.request}, which nobody asked")
+        if waiting is None:  # asyncua's server answers requests of a session's old channel after a transfer
+            return
         if message.aborted:
             del self._callbackmap[message.request]
             if not waiting.done():

@@ -223,3 +223,21 @@ async def test_a_subscription_that_somebody_took_over_is_not_taken_back(
     await ladder.more(5)
     await other.more(5)
     await other.source.close()
+
+
+async def test_what_a_gateway_leaves_that_is_killed_before_its_first_commit_ends_by_its_lifetime(
+    server: SimulatorServer, lab: LabPki
+) -> None:
+    short = {"publishing_interval": 0.1, "keep_alive": 0.3, "lifetime": 1.0}
+    orphan = Ladder(config_of(lab, server.url, subscription=short))
+    await orphan.connect()
+    await orphan.kill()
+    (number,) = subscriptions(server)
+    after = Ladder(config_of(lab, server.url))
+    await after.connect()
+    assert after.source._rung == NEW
+    await after.read(lambda: number not in subscriptions(server))
+    await after.more(5)
+    assert len(subscriptions(server)) == 1
+    assert after.gaps() == []
+    await after.source.close()
