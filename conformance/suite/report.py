@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from conformance.suite.check import Check, Goal, Obligation
+from conformance.suite.check import Check, Goal, Obligation, Requirement
 from conformance.suite.claims import Claim, Waiver
 from conformance.suite.outcome import Evidence, State, Verdict
 
@@ -114,6 +114,7 @@ class Report(_Written):
         claim: What it was held against.
         results: In the catalogue's order.
         levels: Profiles first, then Area 4's goals.
+        requirements: Rows that are asked of this kind of target.
         tree: The machines found.
     """
 
@@ -129,6 +130,7 @@ class Report(_Written):
     claim: Claim
     results: tuple[Result, ...]
     levels: tuple[Level, ...]
+    requirements: tuple[Requirement, ...] = ()
     tree: tuple[TreeNode, ...] = ()
 
     @property

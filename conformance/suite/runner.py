@@ -213,6 +213,7 @@ class _Run:
             claim=self.claim,
             results=results,
             levels=(*self._profiles(results), *goal_levels(results)),
+            requirements=tuple(one for one in self.catalogue.requirements.values() if target.kind in one.targets),
             tree=bounded_tree(safely(target.tree, ())),
         )
 

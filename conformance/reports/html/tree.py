@@ -1,0 +1,95 @@
+"""The machines as trees, with the findings at the nodes that they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from conformance.reports.html.frame import check_link
+from conformance.reports.visible import escaped
+from conformance.suite.outcome import State, Verdict
+from conformance.suite.report import Report, Result, TreeNode
+
+_SHOWN = frozenset({State.FAIL, State.NON_STRICT, State.ERROR})
+MANY = 12
+"""Findings that are linked at one node; the rest is counted."""
+
+
+def section(report: Report) -> str:
+    """All machines; nothing where the target has none."""
+    if not report.tree:
+        return ""
+    parts = []
+    for machine in report.tree:
+        found, paths = _findings(report, machine)
+        parts.append(_node(machine, found, paths, root=True))
+    return (
+        '<section id="machines"><h2>Machines</h2><p class="counts">Nodes with a finding are unfolded; a finding about '
+        "a node that is missing stands at the nearest node above it.</p>"
+        f'<ul class="tree">{"".join(parts)}</ul></section>'
+    )
+
+
+def finding(one: Result) -> bool:
+    """Something about this result is worth a look at its nodes."""
+    return one.state in _SHOWN or one.verdict is Verdict.FAIL
+
+
+def _findings(report: Report, machine: TreeNode) -> tuple[dict[str, list[tuple[Result, str]]], set[str]]:
+    """By path of a node: what is about it, or about something missing below it; and all paths on the way there."""
+    known = {node.path for node in _all(machine)} - {machine.path}
+    found: dict[str, list[tuple[Result, str]]] = {}
+    open_paths: set[str] = set()
+    for one in report.results:
+        if finding(one):
+            for name in one.nodes:
+                path = name.removeprefix(f"{machine.path}/")
+                place, missing = _place(path, known, machine.path)
+                found.setdefault(place, []).append((one, missing))
+                open_paths.update(_above(place))
+    return found, open_paths
+
+
+def _place(path: str, known: set[str], machine: str) -> tuple[str, str]:
+    """The node itself, or the nearest one above, and what is missing below it."""
+    if path == machine:
+        return machine, ""
+    at = path
+    while at not in known:
+        at, slash, _ = at.rpartition("/")
+        if not slash:
+            return machine, path
+    return at, path[len(at) + 1 :]
+
+
+def _above(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
+
+
+def _all(node: TreeNode) -> Iterator[TreeNode]:
+    yield node
+    for child in node.children:
+        yield from _all(child)
+
+
+def _node(node: TreeNode, found: dict[str, list[tuple[Result, str]]], paths: set[str], *, root: bool = False) -> str:
+    name = node.path if root else node.path.rpartition("/")[2] or node.path
+    kind = f' <span class="kind">{escaped(node.kind)}</span>' if node.kind else ""
+    value = f" <samp>{escaped(node.value)}</samp>" if node.value else ""
+    line = f'<span class="name">{escaped(name)}</span>{kind}{value}{_marks(found.get(node.path, []))}'
+    if not node.children:
+        return f"<li>{line}</li>"
+    unfolded = " open" if root or node.path in paths else ""
+    below = "".join(_node(child, found, paths) for child in node.children)
+    return f"<li><details{unfolded}><summary>{line}</summary><ul>{below}</ul></details></li>"
+
+
+def _marks(found: list[tuple[Result, str]]) -> str:
+    marks = [
+        check_link(one.check.id, one.state) + (f" <code>{escaped(missing)}</code>" if missing else "")
+        for one, missing in found[:MANY]
+    ]
+    if len(found) > MANY:
+        marks.append(f"and {len(found) - MANY} more")
+    return f' <span class="marks">{", ".join(marks)}</span>' if marks else ""
