@@ -27,3 +27,7 @@ def first() -> Counting:
 
 def second() -> Counting:
     return Counting("second")
+
+
+def third() -> Counting:
+    return Counting("third")
