@@ -45,11 +45,12 @@ async def disturbed(target: GatewayTarget, check: Check) -> Outcome:
     if holes and "stream" in target.reader.carries:
         return failed(f"after {fault} numbers are missing in a stream: {holes[:SHOWN]}")
     allowed = bool(check.parameters.get("loss", False))
-    announced = len(after.report.announced) - len(before.report.announced)
+    announced = [one for one in after.report.announced if (one.entry.time or "") >= begin[:19]]
     if announced and not allowed:
-        evidence = [Evidence(what="value", content=str(one)) for one in after.report.announced[-SHOWN:]]
-        return failed(f"{announced} values were lost (and announced) that need not be", *evidence)
-    return passed(f"{after.report.delivered - before.report.delivered} values came, {announced} were announced as lost")
+        evidence = [Evidence(what="value", content=str(one)) for one in announced[-SHOWN:]]
+        return failed(f"{len(announced)} values were lost (and announced) that need not be", *evidence)
+    came = after.report.delivered - before.report.delivered
+    return passed(f"{came} values came since the window, {len(announced)} were announced as lost")
 
 
 async def back_soon(target: GatewayTarget, check: Check) -> Outcome:

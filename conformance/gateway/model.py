@@ -71,11 +71,11 @@ async def described(target: GatewayTarget, check: Check) -> Outcome:
     if "description" not in target.reader.carries:
         return absent(f"messages of the format {target.settings.format} describe nothing")
     path, has, value = (check.parameters.get(name) for name in ("path", "has", "value"))
-    for identity_ in target.stage.machines:
-        machine = target.recording.machine(identity_)
-        signal = None if machine is None else machine.signals.get(str(path))
-        if signal is None:
-            return failed(f"nothing describes {path} of {identity_}")
+    machines = (target.recording.machine(one) for one in target.stage.machines)
+    signals = [signal for one in machines if one is not None and (signal := one.signals.get(str(path)))]
+    if not signals:
+        return failed(f"nothing describes {path}")
+    for signal in signals:
         found = _at(signal, str(has))
         if found is None or (value is not None and found != value):
             wanted = f" {value!r}" if value is not None else ""

@@ -72,7 +72,9 @@ class Recording:
     _pump: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
-        """Subscribe. Raises ConsumerError where that is not possible."""
+        """Subscribe, or again after `end`, with the same session; ConsumerError where that is not possible."""
+        if self._consumer is not None:
+            return
         consumer = Consumer(replace(self.access, client_id="area4-conform", topics=self.reader.topics))
         await asyncio.to_thread(consumer.__enter__)
         self._consumer = consumer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +25,18 @@ AFTER_ATTEMPT = 2.0
 async def broker_impostor(target: GatewayTarget, check: Check) -> Outcome:
     """Somebody else at the broker's address hears nothing."""
     kind: Any = check.parameters["kind"]
-    return await _impostor(target, target.stage.broker_impostor(kind), check, "a broker")
+    await target.recording.end()  # our own consumer must not be heard
+    impostor = target.stage.broker_impostor(kind)
+    try:
+        return await _impostor(target, impostor, check, "a broker", target.recording.begin)
+    finally:
+        await target.recording.begin()
 
 
 async def server_impostor(target: GatewayTarget, check: Check) -> Outcome:
     """Somebody else at the server's address gets no session."""
     kind: Any = check.parameters["kind"]
-    return await _impostor(target, target.stage.server_impostor(kind), check, "a server")
+    return await _impostor(target, target.stage.server_impostor(kind), check, "a server", _nothing)
 
 
 async def log_without_secrets(target: GatewayTarget, check: Check) -> Outcome:  # noqa: ARG001 - a rule
@@ -59,7 +64,11 @@ async def loopback_only(target: GatewayTarget, check: Check) -> Outcome:  # noqa
 
 
 async def _impostor(
-    target: GatewayTarget, instead: AbstractAsyncContextManager[Witness], check: Check, what: str
+    target: GatewayTarget,
+    instead: AbstractAsyncContextManager[Witness],
+    check: Check,
+    what: str,
+    afterwards: Callable[[], Awaitable[None]],
 ) -> Outcome:
     within = float(check.parameters.get("seconds", target.settings.wait))
     async with instead as witness:
@@ -70,6 +79,7 @@ async def _impostor(
         if attempts:
             await asyncio.sleep(AFTER_ATTEMPT)
         heard = list(witness.heard)
+    await afterwards()
     await target.recording.moving(target.stage.machines, target.settings.wait)
     if not attempts:
         raise TargetError(f"it did not try to connect to {what} within {within:g} s of losing the true one")
@@ -79,6 +89,10 @@ async def _impostor(
             *(Evidence(what="bytes", content=one) for one in heard[:SHOWN]),
         )
     return passed(f"it tried {attempts} times, and said nothing")
+
+
+async def _nothing() -> None:
+    """Our consumer stayed."""
 
 
 RULES: Mapping[str, Rule] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -81,7 +82,9 @@ class GatewayTarget:
         except (OSError, ConsumerError, ReaderError) as problem:
             raise TargetError(f"the stage does not stand: {problem}") from problem
         self._told()
-        await self.recording.moving(self.stage.machines, self.settings.wait)
+        await self.recording.moving(self.stage.machines[:1], self.settings.wait)
+        with contextlib.suppress(TargetError):  # a rule tells which machine does not come
+            await self.recording.moving(self.stage.machines, self.settings.wait / 2)
         await self._window()
         self.judgement = await self.judged()
         await self.recording.come_late()
