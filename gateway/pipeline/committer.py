@@ -25,19 +25,40 @@ class Committer:
 
     Attributes:
         trouble: Why nothing can be stored at present; None while all is well.
+        sent: Each is set while a connected sink has been given all that is stored.
     """
 
-    def __init__(self, intake: Intake, outbox: Outbox, settings: PipelineSettings, counters: Counters) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        outbox: Outbox,
+        settings: PipelineSettings,
+        counters: Counters,
+        sent: Sequence[asyncio.Event] = (),
+    ) -> None:
         self._intake = intake
         self._outbox = outbox
         self._settings = settings
         self._counters = counters
+        self.sent = sent
         self.trouble: StorageError | None = None
 
     async def run(self) -> None:
         """Until the intake is closed and empty."""
         while items := await self._intake.gather(self._settings.linger, self._settings.settle):
             await self._store(items)
+            await self._keep_pace()
+
+    async def _keep_pace(self) -> None:
+        """A moment for sinks that are behind; one that stays behind holds nothing up beyond it."""
+        if all(event.is_set() for event in self.sent):
+            return
+        try:
+            async with asyncio.timeout(self._settings.longest_linger):
+                for event in self.sent:
+                    await event.wait()
+        except TimeoutError:
+            pass  # what it has not taken waits on disk
 
     async def age(self) -> None:
         """Until cancelled: let go of what is too old also while nothing new comes."""

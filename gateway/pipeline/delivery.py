@@ -57,6 +57,9 @@ class Delivery:
         self._unreadable = False
         self._news = asyncio.Event()
         self._moved = asyncio.Event()
+        self._flowing = False
+        self._sent = asyncio.Event()
+        self._sent.set()
         outbox.subscribe(self._stored)
 
     async def run(self) -> Never:
@@ -74,6 +77,19 @@ class Delivery:
             self._moved.clear()
             await self._moved.wait()
 
+    @property
+    def sent(self) -> asyncio.Event:
+        """Set while a connected sink has been given everything that it may have now, and while it is not connected.
+
+        Who stores more waits a moment for it, so that a computer with too much to do does not store alone.
+        """
+        return self._sent
+
+    def unpaced(self) -> None:
+        """Nobody waits for it any more."""
+        self._flowing = False
+        self._sent.set()
+
     async def _once(self) -> Never:
         """Connect and deliver until the connection is lost."""
         self._lanes = None
@@ -88,6 +104,7 @@ class Delivery:
                 raise lost.result()
             pump.result()
         finally:
+            self.unpaced()
             pump.cancel()
             lost.cancel()
             await asyncio.gather(pump, lost, return_exceptions=True)
@@ -115,6 +132,7 @@ class Delivery:
         return lanes
 
     async def _pump(self, lanes: Lanes) -> Never:
+        self._flowing = True
         while True:
             self._news.clear()
             passed: list[Lane] = []
@@ -129,6 +147,7 @@ class Delivery:
                 lanes.back(lane)
             self._moved.set()
             if not lanes.ready or passed:
+                self._sent.set()
                 await self._pause(lanes, waiting=bool(passed))
 
     async def _pause(self, lanes: Lanes, *, waiting: bool) -> None:
@@ -212,6 +231,8 @@ class Delivery:
             for message in messages:
                 self._lanes.grown(message.machine, message.id)
             self._news.set()
+            if self._flowing:
+                self._sent.clear()
 
     def _delivered(self, message: int, refusal: Refusal | None) -> None:
         """What the broker said about a message; words about an earlier connection's messages change nothing."""

@@ -54,12 +54,13 @@ class Pipeline:
         self.counters = Counters()
         self.machines = machines or MachineStates()
         self._intake = Intake(self._settings.intake_values, [source.name for source in sources])
-        self._committer = Committer(self._intake, outbox, self._settings, self.counters)
         self._readings = [Reading(source, self._intake, outbox, self._settings, self.counters) for source in sources]
         rates = backlog_rates or {}
         self._deliveries = [
             Delivery(sink, outbox, self._settings, self.counters, backlog_rate=rates.get(sink.name)) for sink in sinks
         ]
+        sent = [item.sent for item in self._deliveries]
+        self._committer = Committer(self._intake, outbox, self._settings, self.counters, sent)
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -110,6 +111,8 @@ class Pipeline:
         delivering: Sequence[asyncio.Task[None]],
     ) -> None:
         await _end(reading)
+        for item in self._deliveries:
+            item.unpaced()
         self._intake.close()
         await asyncio.wait((committing,), timeout=self._settings.drain)
         if not committing.done():

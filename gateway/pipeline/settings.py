@@ -12,6 +12,8 @@ class PipelineSettings:
     Attributes:
         linger: Least time between two transactions, in which values gather; after a pause one begins nearly at once.
         settle: How long the first value after a pause waits for what comes along with it; not longer than `linger`.
+        longest_linger: How long the next transaction waits, beyond `linger`, for connected sinks to be given what is
+            stored: what they cannot keep up with gathers into larger messages.
         message_samples: Samples that a message has at most.
         intake_values: Values that may wait for their commit, of all sources together; each has an equal share of it,
             and one batch always fits.
@@ -29,10 +31,11 @@ class PipelineSettings:
 
     linger: float = 0.05
     settle: float = 0.005
+    longest_linger: float = 0.25
     message_samples: int = 500
     intake_values: int = 50_000
     read_messages: int = 256
-    read_bytes: int = 1 << 20
+    read_bytes: int = 4 << 20
     retry_first: float = 0.5
     retry_longest: float = 2.0
     retry_refused: float = 30.0
