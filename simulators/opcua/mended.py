@@ -18,6 +18,8 @@ ours can go. Mended here:
 - ModifySubscription changes the intervals; ModifyMonitoredItems changes the client handle and answers
   BadMonitoredItemIdInvalid for an item that is not there.
 - OperationLimits are obeyed: BadTooManyOperations. The server stops at once.
+- Tokens end after an hour at most, sessions and messages are limited, wrong logins are slowed down, a message for
+  another receiver's certificate and requests before ActivateSession and after CloseSession are refused.
 
 The sessions' subscriptions are in `subscriptions`, what limits a session's requests in `services`.
 """
@@ -26,18 +28,22 @@ The sessions' subscriptions are in `subscriptions`, what limits a session's requ
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import secrets
+import time
 from asyncio import current_task
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from asyncua import Server, ua
+from asyncua.common.connection import TransportLimits
 from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.address_space import AttributeService, MethodService
 from asyncua.server.binary_server_asyncio import BinaryServer, OPCUAProtocol
 from asyncua.server.internal_server import InternalServer
+from asyncua.server.internal_session import SessionState
 from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import uatcp_to_binary
 from cryptography.exceptions import InvalidSignature
@@ -45,9 +51,15 @@ from cryptography.exceptions import InvalidSignature
 from simulators.opcua.services import CHANNEL, LIMITS, LimitedSession, Views, fault
 from simulators.opcua.space import Id
 from simulators.opcua.subscriptions import Subscriptions
+from simulators.opcua.throttle import Throttle
 from simulators.opcua.trust import DistrustError, Trust, application_uris, first_certificate
 
 _LOG = logging.getLogger(__name__)
+_HELLO = 32
+"""Bytes of a Hello besides its EndpointUrl."""
+_MOST_CHUNKS, _LONGEST_MESSAGE = 256, 16 * 1024 * 1024
+_LONGEST_URL = 4096
+"""Bytes of an EndpointUrl (OPC 10000-6, 7.1.2.3)."""
 _MESSAGES = (b"HEL", b"OPN", b"MSG", b"CLO", b"ERR")
 """Types of messages (OPC 10000-6, 7.1.2.2)."""
 
@@ -65,7 +77,18 @@ _REGISTER = {
 }
 _CREATE_SESSION = ua.NodeId(ua.ObjectIds.CreateSessionRequest_Encoding_DefaultBinary)
 _ACTIVATE_SESSION = ua.NodeId(ua.ObjectIds.ActivateSessionRequest_Encoding_DefaultBinary)
+_BEFORE_LOGIN = {
+    _ACTIVATE_SESSION,
+    ua.NodeId(ua.ObjectIds.CloseSessionRequest_Encoding_DefaultBinary),
+}
 _REPUBLISH = ua.NodeId(ua.ObjectIds.RepublishRequest_Encoding_DefaultBinary)
+
+
+def _with_lifetime(body: Any, longest: int) -> Any:
+    """An OpenSecureChannelRequest whose lifetime, its last four bytes, is at most `longest` ms."""
+    data = body.copy().read(len(body))
+    lifetime = min(int.from_bytes(data[-4:], "little"), longest)
+    return ua.utils.Buffer(data[:-4] + lifetime.to_bytes(4, "little"))
 
 
 class Writes(AttributeService):
@@ -124,24 +147,39 @@ class Session(LimitedSession):
 
     async def create_session(self, params: ua.CreateSessionParameters, sockname: Any = None) -> ua.CreateSessionResult:
         """Create the session for the client that opened the channel, and for no other."""
+        if len(self.iserver._external_sessions) > self.iserver.max_sessions:
+            raise fault("BadTooManySessions")
         channel = CHANNEL.get()
         peer = channel.peer_certificate()
-        sent = first_certificate(params.ClientCertificate or b"")
+        self.check_peer(peer, first_certificate(params.ClientCertificate or b""))
+        if peer is not None:
+            self.check_uri(params.ClientDescription.ApplicationUri, channel.check_trust(peer))
+        self.certificate, self.channel = peer, channel
+        return await super().create_session(params, sockname)
+
+    def check_peer(self, peer: bytes | None, sent: bytes) -> None:
+        """The certificate in CreateSession is that of the channel."""
         if peer is None or sent != peer:
             _LOG.warning(
                 "%s sent in CreateSession another certificate than on its channel, or none: refused", self.name
             )
             raise fault("BadSecurityChecksFailed")
-        certificate = channel.check_trust(peer)
-        if params.ClientDescription.ApplicationUri not in application_uris(certificate):
+
+    def check_uri(self, uri: str | None, certificate: Any) -> None:
+        """The client's ApplicationUri is that of its certificate."""
+        if uri not in application_uris(certificate):
             raise fault("BadCertificateUriInvalid")
-        self.certificate, self.channel = peer, channel
-        return await super().create_session(params, sockname)
 
     def activate_session(self, params: Any, peer_certificate: bytes | None) -> Any:
         """Log the user in; only a user certificate is one, not that of the channel."""
         user_certificate = isinstance(params.UserIdentityToken, ua.X509IdentityToken)
-        return super().activate_session(params, peer_certificate if user_certificate else None)
+        try:
+            result = super().activate_session(params, peer_certificate if user_certificate else None)
+        except ServiceError:
+            self.iserver.throttle.failed(self.certificate)
+            raise
+        self.iserver.throttle.succeeded(self.certificate)
+        return result
 
     async def close_session(self, delete_subs: bool = True) -> None:
         """Close; after a timeout the subscriptions live on for their own lifetime."""
@@ -185,7 +223,7 @@ class Processor(UaProcessor):
     def check_trust(self, der: bytes) -> Any:
         """The client's certificate, if it is trusted; what is wrong goes to the log, not to the client."""
         try:
-            return self.iserver.trust.check(der)
+            return self.iserver.trust.check_application(der)
         except DistrustError as found:
             _LOG.warning("client %s is refused: %s", self.name, found)
             raise fault("BadSecurityChecksFailed") from found
@@ -193,8 +231,9 @@ class Processor(UaProcessor):
     async def process(self, header: Any, body: Any) -> Any:
         """Process a message; whatever is wrong with the channel itself ends it."""
         try:
+            self.check_open(header)
             return await super().process(header, body)
-        except (ServiceError, ua.UaError, InvalidSignature, ValueError) as found:
+        except Exception as found:  # noqa: BLE001 - what a decoder says of foreign bytes is of any kind
             code = getattr(found, "code", ua.StatusCodes.BadSecurityChecksFailed)
             _LOG.warning("channel of %s ends: %s", self.name, ua.StatusCode(code).name)
             error = ua.ErrorMessage(ua.StatusCode(code), ua.StatusCode(code).name)
@@ -202,16 +241,30 @@ class Processor(UaProcessor):
             return False
 
     def open_secure_channel(self, algohdr: Any, seqhdr: Any, body: Any) -> None:
-        """Open or renew the channel, for a trusted client."""
+        """Open or renew the channel, for a trusted client that means this server, and not for ever."""
         if algohdr.SenderCertificate:
             self.check_trust(algohdr.SenderCertificate)
-        super().open_secure_channel(algohdr, seqhdr, body)
+            self.check_receiver(algohdr.ReceiverCertificateThumbPrint)
+        super().open_secure_channel(algohdr, seqhdr, _with_lifetime(body, self.iserver.longest_token))
+
+    def check_open(self, header: Any) -> None:
+        """Refuse a message without a channel; asyncua takes one whose ids are 0."""
+        if header.MessageType == ua.MessageType.SecureMessage and not self._connection.is_open():
+            raise fault("BadSecureChannelIdInvalid")
+
+    def check_receiver(self, thumbprint: bytes | None) -> None:
+        """Refuse a message that was meant for the holder of another certificate (OPC 10000-6, 6.7.2.3)."""
+        own = self._connection.security_policy.host_certificate
+        if thumbprint != hashlib.sha1(own, usedforsecurity=False).digest():
+            raise fault("BadCertificateInvalid")
 
     async def _process_message(self, typeid: Id, requesthdr: Any, seqhdr: Any, body: Any) -> Any:
         CHANNEL.set(self)
         self._admit(typeid, requesthdr)
         if typeid == _CREATE_SESSION:
             return await self._create_session(typeid, requesthdr, seqhdr, body)
+        if typeid == _ACTIVATE_SESSION:
+            await self.iserver.throttle.wait(self.peer_certificate())
         try:
             return await super()._process_message(typeid, requesthdr, seqhdr, body)
         except InvalidSignature as found:
@@ -233,12 +286,12 @@ class Processor(UaProcessor):
             raise fault("BadServiceUnsupported")
         if typeid in _DISCOVERY:
             return
-        if self._connection.security_policy.Mode != ua.MessageSecurityMode.SignAndEncrypt:
-            raise fault("BadSecurityPolicyRejected")
+        self.check_mode()
         if typeid == _CREATE_SESSION:
             return
         token = requesthdr.AuthenticationToken
         if self.session is not None and self.session.auth_token == token:
+            self.check_state(typeid)
             if typeid == _ACTIVATE_SESSION:
                 self.session.channel = self
             return
@@ -247,10 +300,26 @@ class Processor(UaProcessor):
         existing = self.iserver.lookup_external_session(token)
         if existing is None:
             raise fault("BadSessionIdInvalid")
-        if existing.certificate != self.peer_certificate():
-            raise fault("BadSecurityChecksFailed")
+        self.check_owner(existing)
         self.session = None  # asyncua looks the session up by its token and binds its subscriptions to this channel
         existing.channel = self
+
+    def check_mode(self) -> None:
+        """Nothing but discovery without signature and encryption."""
+        if self._connection.security_policy.Mode != ua.MessageSecurityMode.SignAndEncrypt:
+            raise fault("BadSecurityPolicyRejected")
+
+    def check_owner(self, session: Session) -> None:
+        """A session goes on with the certificate that it began with (OPC 10000-4, 5.7.3)."""
+        if session.certificate != self.peer_certificate():
+            raise fault("BadSecurityChecksFailed")
+
+    def check_state(self, typeid: Id) -> None:
+        """Nothing before ActivateSession, nothing after CloseSession."""
+        if self.session.state is SessionState.Closed:
+            raise fault("BadSessionIdInvalid")
+        if self.session.state is SessionState.Created and typeid not in _BEFORE_LOGIN:
+            raise fault("BadSessionNotActivated")
 
     def _should_close_session_on_transport_loss(self) -> bool:
         if self.session is not None and self.session.channel is not self:
@@ -281,11 +350,16 @@ class Protocol(OPCUAProtocol):
         """Take bytes; what cannot be a message of OPC UA ends the connection at once."""
         head = (self._buffer + data)[:8]
         size = int.from_bytes(head[4:8], "little") if len(head) == 8 else 0
-        if (head[:3] not in _MESSAGES and len(head) >= 3) or size > self.limits.max_recv_buffer:
+        most = self.most_bytes(head[:3])
+        if (head[:3] not in _MESSAGES and len(head) >= 3) or size > most:
             _LOG.warning("%s does not speak OPC UA, its connection ends", self.peer_name)
             self.transport.close()
             return
         super().data_received(data)
+
+    def most_bytes(self, kind: bytes) -> int:
+        """Longest chunk of this type of message."""
+        return _LONGEST_URL + _HELLO if kind == b"HEL" else int(self.limits.max_recv_buffer)
 
 
 class Listener(BinaryServer):
@@ -303,8 +377,12 @@ class Core(InternalServer):
     Attributes:
         fastest_publishing: Shortest publishing interval in ms.
         limits: Greatest number of operations in a request of a client, by name of the variable in OperationLimits.
+        longest_token: Longest lifetime of a security token in ms.
+        max_sessions: Sessions of all clients at once.
+        throttle: Slows down who logs in wrongly.
     """
 
+    session: type[Session] = Session
     subscriptions: type[Subscriptions] = Subscriptions
     method_service: Any
     time_task: Any
@@ -312,7 +390,10 @@ class Core(InternalServer):
     def __init__(self, trust: Trust, user_manager: Any) -> None:
         super().__init__(user_manager=user_manager)
         self.trust = trust
+        self.throttle = Throttle(time.monotonic)
         self.fastest_publishing = 10.0
+        self.longest_token = 3_600_000
+        self.max_sessions = 100
         self.max_unacked_messages_per_subscription = 1_000
         self.limits: dict[str, int] = {}
         self.attribute_service = Writes(self.aspace)
@@ -326,7 +407,7 @@ class Core(InternalServer):
 
     def create_session(self, name: str, user: Any = User(role=UserRole.Anonymous), external: bool = False) -> Session:  # noqa: B008 - asyncua's signature
         """A session of our class."""
-        return Session(self, self.aspace, self.subscription_service, name, user=user, external=external)
+        return self.session(self, self.aspace, self.subscription_service, name, user=user, external=external)
 
     async def stop(self) -> None:
         """Stop at once; asyncua waits out the second of its clock."""
@@ -346,6 +427,7 @@ class MendedServer(Server):
 
     def __init__(self, trust: Trust, user_manager: Any) -> None:
         super().__init__(iserver=self.core(trust, user_manager))
+        self.limits = TransportLimits(max_chunk_count=_MOST_CHUNKS, max_message_size=_LONGEST_MESSAGE)
 
     async def start(self) -> None:
         """Listen; `bserver.port` is the real port."""

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 _LOG = logging.getLogger(__name__)
 _DEEPEST = 5
 """Longest chain of certificates that is followed."""
+
+_SHORTEST = 2048
+"""Bits of a key that the current security policies ask for (OPC 10000-7)."""
 
 _SUFFIXES = (".pem", ".der", ".crt", ".cer", ".crl")
 _LEFT_OUT = {"own", "rejected"}
@@ -31,7 +36,9 @@ class DistrustError(Exception):
 
 
 @dataclass(slots=True)
-class _Known:
+class Known:
+    """What the files hold."""
+
     trusted: list[x509.Certificate] = field(default_factory=list)
     issuers: list[x509.Certificate] = field(default_factory=list)
     revocations: list[x509.CertificateRevocationList] = field(default_factory=list)
@@ -44,11 +51,20 @@ class Trust:
     lies below a folder named `issuers` completes chains but is not trusted itself, as do certificates that the client
     sends with its own; what lies below `own` or `rejected` is left out (OPC 10000-12, folders of an application).
     A certificate that a revocation list of its issuer names is refused, however old the list is; an authority without
-    a list is believed.
+    a list is believed, unless `strict`.
+
+    Attributes:
+        places: The folders and files.
+        strict: Every authority in a chain needs a revocation list.
+        lenient: What is not looked at, for servers that are wrong on purpose: `begin` and `end` of validity, `usage`,
+            `purpose`, `authority`, `key` and `digest` of an application's certificate, the lists of `revoked` clients
+            and of revoked `issuers`, certificates that are `sent` along, `incomplete` chains.
     """
 
-    def __init__(self, places: Iterable[Path]) -> None:
+    def __init__(self, places: Iterable[Path], *, strict: bool = False) -> None:
         self.places = tuple(places)
+        self.strict = strict
+        self.lenient: frozenset[str] = frozenset()
         self._told: set[Path] = set()
 
     def check(self, der: bytes) -> x509.Certificate:
@@ -59,19 +75,34 @@ class Trust:
         """
         certificate, *sent = _load(der)
         now = datetime.now(UTC)
-        if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-            raise DistrustError("BadCertificateTimeInvalid", f"{_name(certificate)} is not valid now")
+        if now < certificate.not_valid_before_utc and "begin" not in self.lenient:
+            raise DistrustError("BadCertificateTimeInvalid", f"{_name(certificate)} is not valid yet")
+        if now > certificate.not_valid_after_utc and "end" not in self.lenient:
+            raise DistrustError("BadCertificateTimeInvalid", f"{_name(certificate)} is not valid any more")
         known = self._read()
-        known.issuers += sent
+        if "sent" not in self.lenient:
+            known.issuers += sent
         self._chain(certificate, known, 0)
         return certificate
 
-    def _chain(self, certificate: x509.Certificate, known: _Known, below: int) -> None:
+    def check_application(self, der: bytes) -> x509.Certificate:
+        """As `check`, for the certificate of an application: also made for that use and strong enough.
+
+        Raises:
+            DistrustError: It is not believed, or not fit.
+        """
+        certificate = self.check(der)
+        for name, (fits, status) in _FIT.items():
+            if name not in self.lenient and not fits(certificate):
+                raise DistrustError(status, f"{_name(certificate)} is not fit for a client application ({name})")
+        return certificate
+
+    def _chain(self, certificate: x509.Certificate, known: Known, below: int) -> None:
         """Follow the issuers; `below` is the number of authorities between the client and this certificate."""
         issuer = _issuer(certificate, [*known.trusted, *known.issuers])
-        if issuer is not None and issuer != certificate:
-            _revoked(certificate, issuer, known)
-        if certificate in known.trusted:
+        if issuer is not None and issuer != certificate and ("issuers" if below else "revoked") not in self.lenient:
+            self.revoked(certificate, issuer, known)
+        if certificate in known.trusted or (issuer is None and "incomplete" in self.lenient):
             return
         if issuer is None or issuer == certificate or below == _DEEPEST:
             raise DistrustError("BadCertificateUntrusted", f"{_name(certificate)} is unknown and so is its issuer")
@@ -86,8 +117,20 @@ class Trust:
             )
         self._chain(issuer, known, below + 1)
 
-    def _read(self) -> _Known:
-        known = _Known()
+    def revoked(self, certificate: x509.Certificate, issuer: x509.Certificate, known: Known) -> None:
+        """Look into the issuer's revocation lists.
+
+        Raises:
+            DistrustError: The certificate is in one, or there is none although one is asked for.
+        """
+        lists = [one for one in known.revocations if one.issuer == issuer.subject and _signed(one, issuer)]
+        if self.strict and not lists:
+            raise DistrustError("BadCertificateRevocationUnknown", f"{_name(issuer)} has no revocation list here")
+        if any(one.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None for one in lists):
+            raise DistrustError("BadCertificateRevoked", f"{_name(certificate)} was revoked by its issuer")
+
+    def _read(self) -> Known:
+        known = Known()
         for place in self.places:
             for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
                 inside = path.relative_to(place).parts
@@ -95,7 +138,7 @@ class Trust:
                     self._read_file(path, known, known.issuers if "issuers" in inside else known.trusted)
         return known
 
-    def _read_file(self, path: Path, known: _Known, certificates: list[x509.Certificate]) -> None:
+    def _read_file(self, path: Path, known: Known, certificates: list[x509.Certificate]) -> None:
         try:
             data = path.read_bytes()
             if not data.lstrip().startswith(b"-----BEGIN"):
@@ -111,7 +154,7 @@ class Trust:
                 _LOG.warning("%s holds neither a certificate nor a revocation list and is left out: %s", path, fault)
 
 
-def _read_der(data: bytes, known: _Known, certificates: list[x509.Certificate]) -> None:
+def _read_der(data: bytes, known: Known, certificates: list[x509.Certificate]) -> None:
     """A certificate or a revocation list, which only their content tells apart."""
     try:
         certificates.append(x509.load_der_x509_certificate(data))
@@ -124,14 +167,6 @@ def _issuer(certificate: x509.Certificate, candidates: Iterable[x509.Certificate
         if candidate.subject == certificate.issuer and _is_authority(candidate) and _issued(certificate, candidate):
             return candidate
     return None
-
-
-def _revoked(certificate: x509.Certificate, issuer: x509.Certificate, known: _Known) -> None:
-    for revocations in known.revocations:
-        if revocations.issuer != issuer.subject or not _signed(revocations, issuer):
-            continue
-        if revocations.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
-            raise DistrustError("BadCertificateRevoked", f"{_name(certificate)} was revoked by its issuer")
 
 
 def _signed(revocations: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
@@ -182,6 +217,48 @@ def _is_authority(certificate: x509.Certificate) -> bool:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
         return False
+
+
+def _signs(certificate: x509.Certificate) -> bool:
+    """KeyUsage, where it is there, allows what a secure channel needs (OPC 10000-6, 6.2.2)."""
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return usage.digital_signature and usage.key_encipherment
+
+
+def _for_clients(certificate: x509.Certificate) -> bool:
+    """ExtendedKeyUsage, where it is there, has clientAuth."""
+    try:
+        purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return ExtendedKeyUsageOID.CLIENT_AUTH in purposes
+
+
+def _own(certificate: x509.Certificate) -> bool:
+    """It is an application's and no authority's, but one that is signed by itself may say that it is both."""
+    return certificate.issuer == certificate.subject or not _is_authority(certificate)
+
+
+def _long(certificate: x509.Certificate) -> bool:
+    key = certificate.public_key()
+    return isinstance(key, RSAPublicKey) and key.key_size >= _SHORTEST
+
+
+def _fresh(certificate: x509.Certificate) -> bool:
+    digest = certificate.signature_hash_algorithm
+    return digest is not None and digest.name != "sha1"
+
+
+_FIT: dict[str, tuple[Callable[[x509.Certificate], bool], str]] = {
+    "usage": (_signs, "BadCertificateUseNotAllowed"),
+    "purpose": (_for_clients, "BadCertificateUseNotAllowed"),
+    "authority": (_own, "BadCertificateUseNotAllowed"),
+    "key": (_long, "BadCertificatePolicyCheckFailed"),
+    "digest": (_fresh, "BadCertificatePolicyCheckFailed"),
+}
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
