@@ -46,6 +46,12 @@ class LossError(Area4Error):
     exit_code = 5
 
 
+class NonConformityError(Area4Error):
+    """What was judged does not conform, or that could not be shown; a signature that does not hold likewise."""
+
+    exit_code = 5
+
+
 class StorageError(Area4Error):
     """The outbox cannot store: disk full, not writable, damaged; trying again is right."""
 

@@ -32,16 +32,20 @@ class Stage(Protocol):
     """Machines and a broker of which the suite knows everything, and which it can break.
 
     Attributes:
-        access: How a consumer reaches the broker.
         machines: Identities of the machines that the gateway must publish.
-        ledgers: Files with what the machines showed.
         startable: The suite starts the gateway, so it can also kill it and look at its process and log.
     """
 
-    access: Access
     machines: tuple[str, ...]
-    ledgers: list[Path]
     startable: bool
+
+    @property
+    def access(self) -> Access:
+        """How a consumer reaches the broker."""
+
+    @property
+    def ledgers(self) -> list[Path]:
+        """Files with what the machines showed."""
 
     async def start(self) -> None:
         """Start machines, broker and, where it is startable, the gateway. Raises OSError with what did not start."""

@@ -8,11 +8,24 @@ import unicodedata
 _STEERING = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode's categories of characters without a picture; format characters reverse or hide what stands beside them."""
 
-_CONTROL_PICTURES = 0x2400
+_NAMES = {
+    "\0": "NUL",
+    "\a": "BEL",
+    "\b": "BS",
+    "\t": "TAB",
+    "\n": "LF",
+    "\r": "CR",
+    "\x1b": "ESC",
+    "\x7f": "DEL",
+    "\u2028": "LSEP",
+    "\u2029": "PSEP",
+    "\u202e": "RLO",
+}
+"""Names that readers know; the others are told by their number."""
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    """`text` with a picture or the number of each character that has none; with `lines` line breaks and tabs stay."""
+    """`text` with the name or number of each character that has no picture; with `lines` line breaks and tabs stay."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(_picture(one, lines=lines) for one in text)
@@ -21,10 +34,7 @@ def visible(text: str, *, lines: bool = False) -> str:
 def _picture(one: str, *, lines: bool) -> str:
     if unicodedata.category(one) not in _STEERING or (lines and one in "\n\t"):
         return one
-    code = ord(one)
-    if code < 0x20:
-        return chr(_CONTROL_PICTURES + code)
-    return f"\u27e6U+{code:04X}\u27e7"
+    return f"\u27e6{_NAMES.get(one) or f'U+{ord(one):04X}'}\u27e7"
 
 
 def escaped(text: str, *, lines: bool = False) -> str:

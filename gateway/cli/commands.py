@@ -25,6 +25,7 @@ COMMANDS: dict[str, Entry] = {
     "sim": Entry("gateway.cli.sim", "Simulated OPC UA servers one by one: a machine tool, a load."),
     "watch": Entry("gateway.cli.watch", "Show what arrives at the broker, as a plain consumer."),
     "audit": Entry("gateway.cli.audit", "Prove as a plain consumer that nothing is lost; how late data arrives."),
+    "conform": Entry("gateway.cli.conform", "Judge devices, gateways, brokers and networks by the standards."),
     "outbox": Entry("gateway.cli.outbox", "Look into the outbox: show, verify, export, forget."),
     "schema": Entry("gateway.cli.schema", "JSON Schemas of the messages, and the AsyncAPI document."),
     "completion": Entry("gateway.cli.completion", "Shell completion for bash, zsh or fish."),

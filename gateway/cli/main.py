@@ -25,7 +25,7 @@ Exit codes:
   2    configuration or usage: something that a person wrote must be changed
   3    refused: a peer or its certificate is not trusted, or refused us
   4    unreachable: a peer could not be reached
-  5    loss: values were lost, or it could not be shown that none was
+  5    loss: values were lost, or it could not be shown that none was; not conforming, likewise
   6    storage: the outbox or the disk cannot be written
   7    a package is missing that the command needs
   130  interrupted by Ctrl-C

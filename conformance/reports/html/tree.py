@@ -73,15 +73,17 @@ def _all(node: TreeNode) -> Iterator[TreeNode]:
         yield from _all(child)
 
 
-def _node(node: TreeNode, found: dict[str, list[tuple[Result, str]]], paths: set[str], *, root: bool = False) -> str:
-    name = node.path if root else node.path.rpartition("/")[2] or node.path
+def _node(
+    node: TreeNode, found: dict[str, list[tuple[Result, str]]], paths: set[str], parent: str = "", *, root: bool = False
+) -> str:
+    name = node.path.removeprefix(f"{parent}/") if parent else node.path
     kind = f' <span class="kind">{escaped(node.kind)}</span>' if node.kind else ""
     value = f" <samp>{escaped(node.value)}</samp>" if node.value else ""
     line = f'<span class="name">{escaped(name)}</span>{kind}{value}{_marks(found.get(node.path, []))}'
     if not node.children:
         return f"<li>{line}</li>"
     unfolded = " open" if root or node.path in paths else ""
-    below = "".join(_node(child, found, paths) for child in node.children)
+    below = "".join(_node(child, found, paths, "" if root else node.path) for child in node.children)
     return f"<li><details{unfolded}><summary>{line}</summary><ul>{below}</ul></details></li>"
 
 
