@@ -146,17 +146,20 @@ class Recording:
         machine = self.observer.machines.get(identity)
         return 0 if machine is None else machine.count
 
+    def feed(self, messages: Iterable[Received]) -> None:
+        """Take messages as if they came now."""
+        for one in messages:
+            self.heard = time.monotonic()
+            if len(self.raw) < KEPT:
+                self.raw.append(one)
+            translated = self.reader.read(one)
+            self.observer.take(translated)
+            self._measure(translated)
+
     async def _take(self) -> None:
         assert self._consumer is not None
         while True:
-            messages = await asyncio.to_thread(self._consumer.drain, 0.2)
-            for one in messages:
-                self.heard = time.monotonic()
-                if len(self.raw) < KEPT:
-                    self.raw.append(one)
-                translated = self.reader.read(one)
-                self.observer.take(translated)
-                self._measure(translated)
+            self.feed(await asyncio.to_thread(self._consumer.drain, 0.2))
 
     def _measure(self, messages: Iterable[Received]) -> None:
         for one in messages:
