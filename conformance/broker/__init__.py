@@ -1,0 +1,1 @@
+"""What is asked of an MQTT broker: mutual TLS, identities, QoS 1, sessions, MQTT 5."""

@@ -1,0 +1,88 @@
+"""Runs of the broker checks against the small broker, its mutants and mosquitto: for tests and the matrix."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from conformance.broker.access import Access, Identity, context_of
+from conformance.broker.target import BrokerTarget
+from conformance.suite.catalogue import Catalogue
+from conformance.suite.report import Report
+from conformance.suite.runner import Settings, run
+from security.pki import PkiFolder
+from simulators.broker import Access as MosquittoAccess
+from simulators.broker import BrokerFiles, MosquittoBroker, free_port
+from simulators.mutants.broker import FOREIGN_TOPIC, TOPIC, BrokerLab, BrokerMutant
+
+SETTINGS = Settings(allow_writes=True, allow_stress=True, check_seconds=300, total_seconds=3000)
+
+
+def identity(folder: PkiFolder) -> Identity:
+    return Identity(folder.certificate, folder.key)
+
+
+def access_to(lab: BrokerLab, broker: BrokerMutant, *, patience: float) -> Access:
+    """Everything that the suite may be given, for a broker of the lab."""
+    return Access(
+        host="127.0.0.1", port=broker.port, ca=lab.ca, client=identity(lab.of("client")),
+        reader=identity(lab.of("reader")), other=identity(lab.of("other")), revoked=identity(lab.of("revoked")),
+        ca_key=lab.ca_key, topic=TOPIC, foreign_topic=FOREIGN_TOPIC,
+        plain_ports=(broker.plain_port or free_port(),), restart=broker.restart, patience=patience,
+    )  # fmt: skip
+
+
+async def judged(
+    lab: BrokerLab, catalogue: Catalogue, folder: Path, fault: str = "", *, only: Sequence[str] = (), patience: float
+) -> Report:
+    """One broker, judged by these checks or by all."""
+    broker = BrokerMutant(lab, folder, fault)
+    await broker.start()
+    try:
+        target = BrokerTarget(access_to(lab, broker, patience=patience))
+        return await run(target, catalogue, settings=SETTINGS, only=only)
+    finally:
+        await broker.stop()
+
+
+async def side_by_side(jobs: Sequence[asyncio.Task[Report]]) -> list[Report]:
+    return list(await asyncio.gather(*jobs))
+
+
+class Mosquitto:
+    """mosquitto as it is shipped, with the lab's certificates."""
+
+    def __init__(self, lab: BrokerLab, folder: Path) -> None:
+        files = BrokerFiles(lab.of("broker").certificate, lab.of("broker").key, lab.ca, lab.authority.crl_pem)
+        rights = MosquittoAccess({"client": "own", "other": "other"}, ["reader"])
+        self.lab = lab
+        self.broker = MosquittoBroker(folder, files, rights)
+
+    async def restart(self) -> None:
+        """Kill and start. mosquitto writes once in each round of its loop, after it has acknowledged: with one more
+        connection it has been through a round since."""
+        context = context_of(identity(self.lab.of("reader")))
+        _reader, writer = await asyncio.open_connection("127.0.0.1", self.broker.port, ssl=context)
+        writer.transport.abort()
+        await self.broker.kill()
+        await self.broker.start()
+
+    def access(self, *, patience: float) -> Access:
+        lab = self.lab
+        return Access(
+            host="127.0.0.1", port=self.broker.port, ca=lab.ca, client=identity(lab.of("client")),
+            reader=identity(lab.of("reader")), other=identity(lab.of("other")), revoked=identity(lab.of("revoked")),
+            ca_key=lab.ca_key, topic=TOPIC, foreign_topic=FOREIGN_TOPIC, plain_ports=(free_port(),),
+            restart=self.restart, patience=patience,
+        )  # fmt: skip
+
+
+async def mosquitto(lab: BrokerLab, catalogue: Catalogue, folder: Path, *, patience: float) -> Report:
+    """mosquitto as it is shipped, judged by all checks."""
+    shipped = Mosquitto(lab, folder)
+    await shipped.broker.start()
+    try:
+        return await run(BrokerTarget(shipped.access(patience=patience)), catalogue, settings=SETTINGS)
+    finally:
+        await shipped.broker.stop()
