@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,20 +19,45 @@ from gateway.outbox import Limits, Outbox
 CHILD = Path(__file__).with_name("writing_child.py")
 
 
-def killed_run(path, lifetime):
-    """The last line that the child wrote before it was killed `lifetime` seconds after it was ready; how it began."""
-    child = subprocess.Popen([sys.executable, str(CHILD), str(path)], stdout=subprocess.PIPE)
-    try:
-        first = child.stdout.readline()
-        time.sleep(lifetime)
-    finally:
-        os.kill(child.pid, signal.SIGKILL)
-        rest = child.stdout.read().splitlines(keepends=True)
-        child.stdout.close()
-        child.wait(30)
+@pytest.fixture
+def writers():
+    """The process that forks those to be killed; it ends with its standard input, or is killed where it hangs."""
+    with subprocess.Popen([sys.executable, str(CHILD)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            yield process
+            process.stdin.close()
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+
+
+def killed_run(writers, path, lifetime, least=0):
+    """How a writer began, and the last line that it wrote before it was killed.
+
+    That is `lifetime` seconds after it was ready, and not before it wrote at least so many lines.
+    """
+    writers.stdin.write(b"%s\n" % str(path).encode())
+    writers.stdin.flush()
+    first = writers.stdout.readline()
     assert first.startswith(b"ready "), first
-    lines = [line for line in rest if line.endswith(b"\n")]
-    return int(first.split()[1]), lines[-1].split() if lines else None
+    _, began, pid = first.split()
+    reader = threading.Thread(target=lines_of, args=(writers.stdout, lines := []))
+    reader.start()
+    time.sleep(lifetime)
+    end = time.monotonic() + 60
+    while len(lines) < least and time.monotonic() < end:
+        time.sleep(0.01)
+    os.kill(int(pid), signal.SIGKILL)
+    reader.join(30)
+    assert lines[-1].endswith(b"ended\n")
+    return int(began), lines[-2].split() if len(lines) > 1 else None
+
+
+def lines_of(stream, lines):
+    """All up to the one with the word that the writer ended, which may be behind a piece of a line."""
+    while not (line := stream.readline()).endswith(b"ended\n") and line:
+        lines.append(line)
+    lines.append(line)
 
 
 def content(path):
@@ -44,11 +70,11 @@ def content(path):
         connection.close()
 
 
-def check_kills(path, kills, seed):
+def check_kills(writers, path, kills, seed):
     randomly = random.Random(seed)
     acknowledged, epochs = 0, set()
     for _ in range(kills):
-        began, last = killed_run(path, randomly.uniform(0.0, 0.12))
+        began, last = killed_run(writers, path, randomly.uniform(0.0, 0.12))
         # At most the one commit that was not yet told may be there beyond the acknowledged ones.
         assert acknowledged <= began <= acknowledged + 1
         acknowledged = began if last is None else int(last[0])
@@ -67,19 +93,19 @@ def check_kills(path, kills, seed):
     return acknowledged
 
 
-def test_thirty_kills_lose_nothing_that_was_acknowledged(tmp_path):
-    check_kills(tmp_path / "outbox.sqlite", 30, seed=20261122)
+def test_thirty_kills_lose_nothing_that_was_acknowledged(tmp_path, writers):
+    check_kills(writers, tmp_path / "outbox.sqlite", 30, seed=20261122)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_a_thousand_kills_lose_nothing_that_was_acknowledged(tmp_path):
-    check_kills(tmp_path / "outbox.sqlite", 1000, seed=1)
+def test_a_thousand_kills_lose_nothing_that_was_acknowledged(tmp_path, writers):
+    check_kills(writers, tmp_path / "outbox.sqlite", 1000, seed=1)
 
 
-async def test_after_a_kill_delivery_goes_on_where_it_was(tmp_path):
+async def test_after_a_kill_delivery_goes_on_where_it_was(tmp_path, writers):
     path = tmp_path / "outbox.sqlite"
-    _, last = await asyncio.to_thread(killed_run, path, 0.3)
+    _, last = await asyncio.to_thread(killed_run, writers, path, 0.1, 30)
     outbox = await Outbox.open(path, limits=Limits(reserve=0), sinks=["broker"])
     cursor = outbox.cursor("broker")
     messages = await outbox.read(cursor, 10**6, 10**9)

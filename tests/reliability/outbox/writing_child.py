@@ -1,7 +1,8 @@
-"""Writes batches to an outbox for ever and tells each one that was acknowledged, in one line; it is made to be killed.
+"""Processes that write batches to an outbox for ever and tell each one that was acknowledged; made to be killed.
 
-Arguments: path of the database. A line is: number of the batch, epoch and last seq of both machines. A sink takes what
-is older than 50 messages, so deleting is under way too.
+For each line on standard input, the path of a database, one is forked, which saves it the imports. It tells `ready`,
+the last number and its own process id; then for each batch: number, epoch and last seq of both machines. A sink takes
+what is older than 50 messages, so deleting is under way too. Once it was killed, `ended` follows.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ SIGNAL = SignalRef("Monitoring/Counter")
 async def write(path: Path) -> None:
     outbox = await Outbox.open(path, limits=Limits(reserve=65536), sinks=["broker"])
     number = int(outbox.progress("counter") or b"0")
-    os.write(1, b"ready %d\n" % number)
+    os.write(1, b"ready %d %d\n" % (number, os.getpid()))
     while True:
         number += 1
         drafts = [
@@ -41,4 +42,9 @@ async def write(path: Path) -> None:
         outbox.acknowledge("broker", max(0, outbox.last_id - 50))
 
 
-asyncio.run(write(Path(sys.argv[1])))
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        asyncio.run(write(Path(line.rstrip("\n"))))
+    os.waitpid(child, 0)
+    os.write(1, b"ended\n")
