@@ -46,6 +46,7 @@ def bounded(outcome: Outcome) -> Outcome:
         seen=cut(outcome.seen),
         evidence=tuple(pieces),
         nodes=tuple(cut(node) for node in outcome.nodes[:NODES]),
+        option=outcome.option,
     )
 
 

@@ -83,8 +83,11 @@ class Claim(_Written):
         return set(self.units) | catalogue.units_of(names)
 
     def asks(self, check: Check, units: set[str]) -> bool:
-        """The claim contains this check; `units` is `claimed_units`."""
-        return not check.units or not units.isdisjoint(check.units)
+        """The claim contains this check; `units` is `claimed_units`.
+
+        Where no file says what is claimed, what is there is asked: a target that names no profile is still judged.
+        """
+        return not self.written or not check.units or not units.isdisjoint(check.units)
 
     def waiver(self, check_id: str, today: date) -> Waiver | None:
         """The one that counts today for a check."""

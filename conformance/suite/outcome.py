@@ -16,6 +16,7 @@ class Verdict(StrEnum):
     FAIL = "fail"
     INFORMATIONAL = "informational"
     ABSENT = "absent"
+    UNTRIED = "untried"
 
 
 class State(StrEnum):
@@ -37,7 +38,7 @@ MEANING: dict[State, str] = {
     State.FAIL: "The target does not do what a MUST of the standard asks for.",
     State.INFORMATIONAL: "Something to know; nothing is judged.",
     State.NOT_CLAIMED: "The target does not have this, or nobody claims that it does; what was seen is told.",
-    State.BLOCKED: "Not tried: a check that this one needs did not succeed, or what it does was not allowed.",
+    State.BLOCKED: "Not tried: what it needs did not succeed, was not given to the suite, or was not allowed.",
     State.MANUAL: "A person has to find out; the procedure stands there.",
     State.ERROR: "The suite itself failed, which says nothing about the target: report it.",
 }
@@ -69,12 +70,14 @@ class Outcome(_Written):
         seen: One sentence: what the target did.
         evidence: The proof; the rule limits it to a few.
         nodes: Browse paths of the nodes that it is about, below the machine; the report's tree shows it there.
+        option: Of the command line, where something was not given and so nothing was tried (`--ca-key`).
     """
 
     verdict: Verdict
     seen: str
     evidence: tuple[Evidence, ...] = ()
     nodes: tuple[str, ...] = ()
+    option: str = ""
 
 
 def passed(seen: str, *evidence: Evidence, nodes: Iterable[str] = ()) -> Outcome:
@@ -100,3 +103,8 @@ def informational(seen: str, *evidence: Evidence, nodes: Iterable[str] = ()) -> 
 def absent(seen: str, *evidence: Evidence, nodes: Iterable[str] = ()) -> Outcome:
     """The target has nothing of what the check is about: right where it is optional and nobody claims it."""
     return Outcome(verdict=Verdict.ABSENT, seen=seen, evidence=evidence, nodes=tuple(nodes))
+
+
+def untried(seen: str, option: str) -> Outcome:
+    """Nothing was tried, because the caller did not give what `option` names: says nothing about the target."""
+    return Outcome(verdict=Verdict.UNTRIED, seen=seen, option=option)

@@ -48,7 +48,7 @@ class Result(_Written):
 
     @property
     def not_allowed(self) -> bool:
-        """Nobody allowed the suite to try it."""
+        """Nobody allowed the suite to try it, or gave what it takes."""
         return any(one.startswith("--") for one in self.blocked_by)
 
     @property

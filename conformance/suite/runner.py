@@ -192,11 +192,24 @@ class _Run:
         elif check.stress and not self.settings.allow_stress:
             by, why = ["--allow-stress"], "it loads or provokes the target"
         else:
-            by = [need for need in check.needs if not _usable(self.results.get(need))]
-            why = "what it needs did not succeed"
-        if not by:
-            return None
+            return self._lacking(check)
         return Result(check=check, state=State.BLOCKED, seen=why, blocked_by=tuple(by))
+
+    def _lacking(self, check: Check) -> Result | None:
+        """What it needs and did not succeed: not given, not there, or broken, by the worst of them."""
+        lacking = {need: self.results.get(need) for need in check.needs if not _usable(self.results.get(need))}
+        if not lacking:
+            return None
+        found = [one for one in lacking.values() if one is not None]
+        options = tuple(dict.fromkeys(by for one in found if one.not_allowed for by in one.blocked_by))
+        missing = [one for one in found if one.state is State.NOT_CLAIMED and one.verdict is None]
+        if len(found) == len(lacking) == len(missing):
+            return Result(check=check, state=State.NOT_CLAIMED, seen=cut(f"not there: {missing[0].seen}"))
+        if options and all(one.not_allowed or one in missing for one in found):
+            seen = next(one.seen for one in found if one.not_allowed)
+            return Result(check=check, state=State.BLOCKED, seen=seen, blocked_by=options)
+        seen = "what it needs did not succeed"
+        return Result(check=check, state=State.BLOCKED, seen=seen, blocked_by=tuple(lacking))
 
     def report(self, started: datetime, only: Sequence[str]) -> Report:
         results = tuple(self.results.values())
@@ -245,6 +258,8 @@ async def _asked(rule: Rule, target: Target, check: Check) -> Outcome:
 def _judged(check: Check, outcome: Outcome, *, asked: bool, written: bool) -> Result:
     """The state of an outcome: what nobody claims cannot fail, what a claim file names cannot be absent."""
     verdict: Verdict | None = None
+    if outcome.verdict is Verdict.UNTRIED:
+        return Result(check=check, state=State.BLOCKED, seen=outcome.seen, blocked_by=(outcome.option,))
     if outcome.verdict is Verdict.ABSENT:
         state = _failed(check) if asked and written and check.units else State.NOT_CLAIMED
     elif not asked:

@@ -26,7 +26,7 @@ _LAB_CONFIG = "area4.toml"
 @click.option("--certificate", type=_FILE, help="The suite's own certificate as a client, PEM or DER.")
 @click.option("--key", type=_FILE, help="Its key, PEM.")
 @click.option("--trust", type=_FILE, multiple=True,
-              help="Certificate of the device or its authority; without, any is accepted. May be repeated.")  # fmt: skip
+              help="Certificate of the device or its authority; else any is accepted. May be repeated.")  # fmt: skip
 @click.option("--policy", help="Security policy of the session: best, None, or its name.", default="best",
               show_default=True)  # fmt: skip
 @click.option("--user", default="", help="User name; without user the session is anonymous.")
@@ -144,20 +144,20 @@ def _gateway(start: str | None, form: str, wait: float, folder: Path, common: Co
 @click.argument("url", required=False)
 @click.option("--lab", type=_FOLDER, help="Instead of URL and certificates: folder of a demo that runs.")
 @click.option("--ca", type=_FILE, help="PEM: authorities that issued the broker's certificate.")
-@click.option("--cert", type=_FILE, help="A gateway's certificate, PEM: may publish to --topic.")
+@click.option("--certificate", type=_FILE, help="A gateway's certificate, PEM: may publish to --topic.")
 @click.option("--key", type=_FILE, help="Its key, PEM.")
-@click.option("--reader-cert", type=_FILE, help="A certificate that may subscribe, where the gateway's may not.")
+@click.option("--reader-certificate", type=_FILE, help="A certificate that may subscribe, where the gateway's may not.")
 @click.option("--reader-key", type=_FILE, help="Its key.")
-@click.option("--other-cert", type=_FILE, help="Another gateway's certificate: may publish to --foreign-topic.")
+@click.option("--other-certificate", type=_FILE, help="Another gateway's certificate: may publish to --foreign-topic.")
 @click.option("--other-key", type=_FILE, help="Its key.")
-@click.option("--revoked-cert", type=_FILE, help="A certificate that the broker's revocation list names.")
+@click.option("--revoked-certificate", type=_FILE, help="A certificate that the broker's revocation list names.")
 @click.option("--revoked-key", type=_FILE, help="Its key.")
 @click.option("--ca-key", type=_FILE, help="Key of a test authority of client certificates; the suite issues bad ones.")
 @click.option("--topic", help="Topic that the gateway may publish to, with {} for a name of the suite's own.")
 @click.option("--foreign-topic", help="Likewise, one that it may not.")
 @click.option("--plain-port", "plain_ports", type=click.IntRange(1, 65_535), multiple=True,
               help="Port on which no listener without TLS may be; 1883 by default. May be given again.")  # fmt: skip
-@click.option("--restart", metavar="COMMAND", help="Kills the broker without warning and starts it again.")
+@click.option("--restart-command", metavar="COMMAND", help="Kills the broker without warning and starts it again.")
 @click.option("--patience", type=click.FloatRange(1), default=15.0, show_default=True,
               help="Seconds that it may take to answer.")  # fmt: skip
 @common_options
@@ -170,7 +170,7 @@ def broker(url: str | None, lab: Path | None, **options: Any) -> None:
         found = _lab_broker(lab)
         url = found.pop("url")
         options.update({name: value for name, value in found.items() if options[name] is None})
-    missing = [f"--{name}" for name in ("ca", "cert", "key") if options[name] is None]
+    missing = [f"--{name}" for name in ("ca", "certificate", "key") if options[name] is None]
     if missing:
         raise click.UsageError(f"missing: {', '.join(missing)}; or --lab with the folder of a demo")
     judge(TargetKind.BROKER, common, lambda: _broker(url or "", options))
@@ -187,7 +187,7 @@ def _broker(url: str, options: dict[str, Any]) -> Target:
     given = {name: options[name] for name in ("topic", "foreign_topic") if options[name] is not None}
     if options["plain_ports"]:
         given["plain_ports"] = options["plain_ports"]
-    client = identity("cert", "key")
+    client = identity("certificate", "key")
     assert client is not None
     try:
         host, port = address(url)
@@ -196,11 +196,11 @@ def _broker(url: str, options: dict[str, Any]) -> Target:
             port=port,
             ca=options["ca"],
             client=client,
-            reader=identity("reader_cert", "reader_key"),
-            other=identity("other_cert", "other_key"),
-            revoked=identity("revoked_cert", "revoked_key"),
+            reader=identity("reader_certificate", "reader_key"),
+            other=identity("other_certificate", "other_key"),
+            revoked=identity("revoked_certificate", "revoked_key"),
             ca_key=options["ca_key"],
-            restart=by_command(options["restart"]) if options["restart"] else None,
+            restart=by_command(options["restart_command"]) if options["restart_command"] else None,
             patience=options["patience"],
             **given,
         )
@@ -224,9 +224,9 @@ def _lab_broker(folder: Path) -> dict[str, Any]:
     return {
         "url": reader["url"],
         "ca": reader["ca"],
-        "cert": security.certificate,
+        "certificate": security.certificate,
         "key": security.key,
-        "reader_cert": reader["cert"],
+        "reader_certificate": reader["cert"],
         "reader_key": reader["key"],
         "topic": f"area4/v1/{SITE}/conform-{{}}/data",
     }

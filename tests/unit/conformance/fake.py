@@ -7,7 +7,7 @@ from typing import Any
 from conformance.suite.catalogue import Catalogue
 from conformance.suite.check import Check, Goal, Obligation, Profile, Requirement, TargetKind
 from conformance.suite.claims import Claim
-from conformance.suite.outcome import Evidence, absent, failed, informational, non_strict, passed
+from conformance.suite.outcome import Evidence, absent, failed, informational, non_strict, passed, untried
 from conformance.suite.report import TreeNode
 from conformance.suite.target import TargetError
 
@@ -73,6 +73,10 @@ async def _absent(_target, _check):
     return absent("it has no such thing")
 
 
+async def _untried(_target, _check):
+    return untried("no key was given", "--ca-key")
+
+
 async def _raise(_target, _check):
     raise ZeroDivisionError("the rule divides")
 
@@ -119,6 +123,7 @@ RULES = {
     "non-strict": _non_strict,
     "informational": _informational,
     "absent": _absent,
+    "untried": _untried,
     "raise": _raise,
     "gone": _gone,
     "nonsense": _nonsense,

@@ -43,7 +43,9 @@ async def state_of(*checks, **more) -> State:
         ("no such rule", {}, State.ERROR),
         ("pass", {"writes": True}, State.BLOCKED),
         ("pass", {"stress": True}, State.BLOCKED),
-        ("pass", {"units": ("Unit A",)}, State.NOT_CLAIMED),
+        ("pass", {"units": ("Unit A",)}, State.PASS),
+        ("fail", {"units": ("Unit A",)}, State.FAIL),
+        ("untried", {}, State.BLOCKED),
     ],
 )
 async def test_each_outcome_has_its_state(rule, more, state) -> None:
@@ -86,6 +88,28 @@ async def test_only_takes_groups_and_says_what_it_does_not_know() -> None:
     assert [one.check.id for one in report.results] == ["device.a.one", "device.a.two"]
     with pytest.raises(CatalogueError, match=r"no check of a device is 'device.a.onee'; near is 'device.a.one'"):
         await report_of(*checks, only=["device.a.onee"])
+
+
+async def test_what_was_not_given_breaks_nothing_and_reaches_nothing() -> None:
+    report = await report_of(
+        check("key", "untried"), check("uses-key", "pass", needs=("device.fake.key",)), check("other", "pass")
+    )
+    assert [(one.state, one.blocked_by) for one in report.results[:2]] == [(State.BLOCKED, ("--ca-key",))] * 2
+    assert report.results[1].seen == "no key was given"
+    assert report.conforms
+    assert set(report.levels[-1].open) == {"device.fake.key", "device.fake.uses-key"}
+    assert not report.levels[-1].reached
+
+
+async def test_what_needs_something_optional_that_is_not_there_is_not_claimed() -> None:
+    report = await report_of(check("alarms", "absent"), check("uses", "fail", needs=("device.fake.alarms",)))
+    assert (report.results[1].state, report.results[1].seen) == (State.NOT_CLAIMED, "not there: it has no such thing")
+    both = await report_of(
+        check("alarms", "absent"),
+        check("broken", "fail"),
+        check("uses", "pass", needs=("device.fake.alarms", "device.fake.broken")),
+    )
+    assert both.results[2].blocked_by == ("device.fake.alarms", "device.fake.broken")
 
 
 @pytest.mark.parametrize("rule", ["hang", "deaf"])
