@@ -132,7 +132,7 @@ class Describer:
         text = facts.text if facts.text is not None and facts.text.Text else None
         standard = [one for one in node.declarations if self._namespaces.foundation(one.node.NamespaceIndex)]
         declaration = next(iter([*standard, *node.declarations]), None)
-        return Signal(
+        signal = Signal(
             path=node.path,
             data_type=names.get(facts.data_type, "BaseDataType"),
             array_shape=_shape(facts.rank, facts.dimensions),
@@ -145,6 +145,9 @@ class Describer:
             vendor=not standard,
             quarantined=_quarantine(facts),
         )
+        # pydantic notes for each object which fields were given; all were, and a set of 700 bytes each is too much
+        object.__setattr__(signal, "__pydantic_fields_set__", _GIVEN)
+        return signal
 
     def _property(self, node: TreeNode, *names: str) -> Any:  # noqa: ANN401 - content of a Variant
         for name in names:
@@ -246,6 +249,9 @@ def _quarantine(facts: Facts) -> str | None:
     if not facts.access & _READ:
         return f"the server does not let this user read it (UserAccessLevel {facts.access})"
     return None
+
+
+_GIVEN = set(Signal.model_fields)
 
 
 def _access(level: int) -> Literal["read", "read-write", "write"]:

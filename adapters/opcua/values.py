@@ -56,12 +56,19 @@ class Values:
             Encoded: lambda value: variant(Body(value, self._context)),
         }
         self._depth = 0
+        self._converters: dict[int, Converter] = {}
 
     def converter(self, built_in: int) -> Converter:
         """The converter of a signal whose data type is, or is derived from, this built-in type (1 to 25).
 
         It raises `DecodeError` for a value that has no JSON form; None stays None.
         """
+        found = self._converters.get(built_in)
+        if found is None:
+            found = self._converters[built_in] = self._converter(built_in)
+        return found
+
+    def _converter(self, built_in: int) -> Converter:
         any_ = self.any
         match built_in:
             case 1:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Literal, assert_never
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from security.errors import CertificateFileError, KeyFileError
 from security.files import PRIVATE_MODE, check_private, read_file, write_file
@@ -17,6 +19,10 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 RSA_EXPONENT = 65537
+
+_MOST_KNOWN = 8
+_KNOWN: dict[bytes, PrivateKeyTypes] = {}
+"""Keys that were decoded lately, by the digest of file and password; the oldest leaves."""
 
 
 def make_key(kind: KeyKind) -> PrivateKey:
@@ -52,6 +58,23 @@ def save_key(path: Path, key: PrivateKey, *, password: bytes | None = None, repl
     return write_file(path, key_to_pem(key, password), mode=PRIVATE_MODE, replace=replace)
 
 
+def _parsed(content: bytes, password: bytes | None) -> PrivateKeyTypes:
+    """The key in a PEM file. Checking an RSA key takes a tenth of a second: the same one is checked once.
+
+    Raises:
+        TypeError: The password is missing, or too much.
+        ValueError: It cannot be decoded.
+    """
+    digest = hashlib.sha256(hashlib.sha256(content).digest() + repr(password).encode()).digest()
+    key = _KNOWN.get(digest)
+    if key is None:
+        key = serialization.load_pem_private_key(content, password)
+        while len(_KNOWN) >= _MOST_KNOWN:
+            del _KNOWN[next(iter(_KNOWN))]
+        _KNOWN[digest] = key
+    return key
+
+
 def load_key(path: Path, password: bytes | None = None) -> PrivateKey:
     """The private key in `path` (PEM), refused when others than its owner may read it.
 
@@ -66,7 +89,7 @@ def load_key(path: Path, password: bytes | None = None) -> PrivateKey:
             path, found="not a PEM file", allowed=allowed, action="convert it: openssl pkey -in FILE -out ..."
         )
     try:
-        key = serialization.load_pem_private_key(content, password)
+        key = _parsed(content, password)
     except TypeError as problem:
         found = "the key is encrypted and no password is given" if password is None else "a password for an open key"
         raise KeyFileError(

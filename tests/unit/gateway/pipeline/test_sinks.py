@@ -233,3 +233,54 @@ async def test_answers_out_of_order_move_the_cursor_as_far_as_all_are_answered(k
         sink._delivered(message, None)
         assert outbox.cursor("broker") == cursor
     await running.stop()
+
+
+async def test_storing_gives_a_sink_that_is_behind_a_moment(kit, source, sink, outbox):
+    sink.window, sink.answering = 1, False
+    settings = PipelineSettings(linger=0.0, longest_linger=600.0, drain=3.0)
+    running = kit.run(Pipeline([source], [sink], outbox, settings))
+    source.give_values(1)
+    await kit.until(lambda: len(sink.messages) == 1)
+    source.give_values(2)  # stored, since the first was sent; it waits for the window
+    await kit.until(lambda: running.pipeline.counters.commits == 2)
+    for value in range(3, 13):
+        source.give_values(value)
+    await kit.until(lambda: source.reads == 12)
+    assert running.pipeline.counters.commits == 2
+    sink.answering = True
+    sink.answer(1)
+    await kit.until(lambda: len(sink.values()) == 12)
+    assert running.pipeline.counters.commits == 3  # what gathered meanwhile is one message
+    assert len(sink.messages) == 3
+    await running.stop()
+
+
+async def test_a_sink_that_stays_behind_holds_nothing_up(kit, source, sink, outbox):
+    sink.window, sink.answering = 1, False
+    settings = PipelineSettings(linger=0.0, longest_linger=0.01, drain=0.1)
+    running = kit.run(Pipeline([source], [sink], outbox, settings))
+    for value in range(5):
+        commits = running.pipeline.counters.commits
+        source.give_values(value)
+        await kit.until(lambda commits=commits: running.pipeline.counters.commits > commits)
+    assert len(sink.messages) == 1
+    await running.stop()
+
+
+async def test_neither_a_sink_without_connection_nor_the_end_is_waited_for(kit, source, sink, outbox, caplog):
+    sink.connect_errors = [UnreachableError("Nobody there.")] * 1000
+    settings = PipelineSettings(linger=0.0, longest_linger=600.0, retry_first=0.01, retry_longest=0.01, drain=3.0)
+    running = kit.run(Pipeline([source], [sink], outbox, settings))
+    for value in range(3):
+        commits = running.pipeline.counters.commits
+        source.give_values(value)
+        await kit.until(lambda commits=commits: running.pipeline.counters.commits > commits)
+    sink.window, sink.answering, sink.connect_errors = 1, False, []
+    await kit.until(lambda: len(sink.messages) == 1)
+    source.give_values(3)
+    await kit.until(lambda: source.done[3])
+    source.give_values(4)
+    await kit.until(lambda: source.reads == 5)
+    await running.stop()
+    assert all(source.done)
+    assert "could not be stored" not in caplog.text
