@@ -61,6 +61,8 @@ class Access:
         password: Of the user.
         user_certificate: Of the user, in place of name and password.
         user_key: Its private key.
+        test_authority: Folder of a test authority that the device trusts for the test (`conformance.device.authority`);
+            without, checks that need wrong certificates of a trusted issuer cannot be done.
     """
 
     url: str
@@ -72,4 +74,5 @@ class Access:
     password: str = field(default="", repr=False)
     user_certificate: Path | None = None
     user_key: Path | None = None
+    test_authority: Path | None = None
     limits: Limits = field(default_factory=Limits)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
 
-from conformance.device import model
+from conformance.device import model, security
 from conformance.device.access import Access
 from conformance.device.crawl import crawl
+from conformance.device.prober import Prober, prober_of
 from conformance.device.session import Session
 from conformance.device.snapshot import Node, Reading, Snapshot, Structure, Text
 from conformance.suite.check import TargetKind
@@ -44,7 +46,7 @@ class DeviceTarget:
     """
 
     kind = TargetKind.DEVICE
-    rules: Mapping[str, Rule] = {**model.RULES}
+    rules: Mapping[str, Rule] = {**model.RULES, **security.RULES}
 
     def __init__(self, access: Access, observing: Observing = Observing()) -> None:
         self.access = access
@@ -52,6 +54,11 @@ class DeviceTarget:
         self.name = access.url
         self.session = Session(access)
         self.snapshot = Snapshot({})
+
+    @cached_property
+    def prober(self) -> Prober:
+        """What the security checks ask with: connections of their own."""
+        return prober_of(self.access)
 
     async def open(self) -> None:
         """Connect and look at the address space.
@@ -139,6 +146,7 @@ class DeviceTarget:
             *(("--trust", place) for place in access.trust),
             ("--user-certificate", access.user_certificate),
             ("--user-key", access.user_key),
+            ("--test-ca", access.test_authority),
         )
         for option, place in places:
             line += [option, str(place)] if place is not None else []

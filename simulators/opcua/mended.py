@@ -45,7 +45,7 @@ from asyncua.server.binary_server_asyncio import BinaryServer, OPCUAProtocol
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_session import SessionState
 from asyncua.server.uaprocessor import UaProcessor
-from asyncua.ua.ua_binary import uatcp_to_binary
+from asyncua.ua.ua_binary import struct_from_binary, uatcp_to_binary
 from cryptography.exceptions import InvalidSignature
 
 from simulators.opcua.services import CHANNEL, LIMITS, LimitedSession, Views, fault
@@ -89,6 +89,11 @@ def _with_lifetime(body: Any, longest: int) -> Any:
     data = body.copy().read(len(body))
     lifetime = min(int.from_bytes(data[-4:], "little"), longest)
     return ua.utils.Buffer(data[:-4] + lifetime.to_bytes(4, "little"))
+
+
+def _who(certificate: bytes | None, params: Any) -> tuple[bytes | None, str | None]:
+    """For whom wrong logins are counted: a client with a user's name, so that no other user has to wait."""
+    return certificate, getattr(params.UserIdentityToken, "UserName", None)
 
 
 class Writes(AttributeService):
@@ -153,7 +158,7 @@ class Session(LimitedSession):
         peer = channel.peer_certificate()
         self.check_peer(peer, first_certificate(params.ClientCertificate or b""))
         if peer is not None:
-            self.check_uri(params.ClientDescription.ApplicationUri, channel.check_trust(peer))
+            self.check_uri(params.ClientDescription.ApplicationUri, channel.check_trust(channel.sender))
         self.certificate, self.channel = peer, channel
         return await super().create_session(params, sockname)
 
@@ -176,9 +181,9 @@ class Session(LimitedSession):
         try:
             result = super().activate_session(params, peer_certificate if user_certificate else None)
         except ServiceError:
-            self.iserver.throttle.failed(self.certificate)
+            self.iserver.throttle.failed(_who(self.certificate, params))
             raise
-        self.iserver.throttle.succeeded(self.certificate)
+        self.iserver.throttle.succeeded(_who(self.certificate, params))
         return result
 
     async def close_session(self, delete_subs: bool = True) -> None:
@@ -211,9 +216,14 @@ class Session(LimitedSession):
 
 
 class Processor(UaProcessor):
-    """A channel of one client."""
+    """A channel of one client.
+
+    Attributes:
+        sender: The certificates that the client sent when it opened the channel, its own first.
+    """
 
     session: Any
+    sender: bytes = b""
 
     def peer_certificate(self) -> bytes | None:
         """The certificate with which the client opened the channel."""
@@ -244,6 +254,7 @@ class Processor(UaProcessor):
         """Open or renew the channel, for a trusted client that means this server, and not for ever."""
         if algohdr.SenderCertificate:
             self.check_trust(algohdr.SenderCertificate)
+            self.sender = algohdr.SenderCertificate
             self.check_receiver(algohdr.ReceiverCertificateThumbPrint)
         super().open_secure_channel(algohdr, seqhdr, _with_lifetime(body, self.iserver.longest_token))
 
@@ -264,7 +275,8 @@ class Processor(UaProcessor):
         if typeid == _CREATE_SESSION:
             return await self._create_session(typeid, requesthdr, seqhdr, body)
         if typeid == _ACTIVATE_SESSION:
-            await self.iserver.throttle.wait(self.peer_certificate())
+            given = struct_from_binary(ua.ActivateSessionParameters, body.copy())
+            await self.iserver.throttle.wait(_who(self.peer_certificate(), given))
         try:
             return await super()._process_message(typeid, requesthdr, seqhdr, body)
         except InvalidSignature as found:

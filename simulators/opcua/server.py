@@ -59,6 +59,7 @@ class ServerConfig:
         factor: Simulated seconds per second, 1 to 1000.
         tick: Seconds between two looks at the machines.
         limit: Nodes, items and methods in one request of a client; more are refused (OperationLimits).
+        strict: Authorities of clients without a revocation list are not believed.
     """
 
     certificate: Path
@@ -75,6 +76,7 @@ class ServerConfig:
     factor: float = 1.0
     tick: float = 0.05
     limit: int = 1_000
+    strict: bool = False
 
 
 class SimulatorServer:
@@ -83,7 +85,7 @@ class SimulatorServer:
     def __init__(self, machines: Sequence[Machine], config: ServerConfig) -> None:
         self.machines = list(machines)
         self.config = config
-        self.trust = Trust(config.trust)
+        self.trust = Trust(config.trust, strict=config.strict)
         users = Trust(config.user_trust) if config.user_trust else self.trust
         self.users = Users(config.users, users, certificates=config.user_certificates, anonymous=config.anonymous)
         self.server = MendedServer(self.trust, self.users)

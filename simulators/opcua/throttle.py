@@ -7,8 +7,8 @@ from collections.abc import Callable, Hashable
 
 FREE = 4
 """Wrong logins in a row before anybody waits."""
-_STEP = 1.0
-_LONGEST = 5.0
+_STEP = 0.7
+_LONGEST = 2.1
 _FORGET = 60.0
 _MOST = 1_000
 

@@ -1,0 +1,155 @@
+"""The security checks of the device target: each passes on the reference, fails on its mutant, and says why."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import ipaddress
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from conformance.device.authority import TestAuthority
+from conformance.device.prober import Prober, identity_of
+from conformance.device.security import RULES
+from conformance.device.wire.session import Login
+from conformance.suite.catalogue import load
+from conformance.suite.check import Check
+from conformance.suite.outcome import Outcome, Verdict
+from conformance.suite.target import TargetError
+from simulators.mutants.registry import device_mutants
+from simulators.opcua.control import Control
+from simulators.opcua.server import ServerConfig, SimulatorServer
+
+PREFIX = "device.security."
+CHECKS = {
+    key: check
+    for key, check in load(Path(str(files("conformance") / "catalogue"))).checks.items()
+    if key.startswith(PREFIX)
+}
+PAIRS = [(check, mutant) for check in CHECKS.values() for mutant in check.mutants]
+LOGIN = Login("operator", "a long one")
+PATIENT = 30.0
+QUICK = 3.0
+"""A mutant that says nothing has said nothing after this; what answers slowly fails no check of it by that."""
+SLOW = {"A-01.default", "A-03.throttle", "D-02.chunks", "D-12.limit"}
+"""Whose mutants are told by what they answer; they get the time of the reference."""
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def self_signed(folder: Path, name: str) -> tuple[Path, Path]:
+    key = rsa.generate_private_key(65_537, 2048)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    names = [
+        x509.UniformResourceIdentifier(f"urn:example:{name}"),
+        x509.DNSName("localhost"),
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    ]
+    usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
+    made = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.KeyUsage(True, True, True, True, False, True, False, False, False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate, secret = folder / f"{name}.pem", folder / f"{name}.key.pem"
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate, secret
+
+
+@dataclass
+class Rig:
+    """A server without machines: what is asked here has nothing to do with them."""
+
+    server: SimulatorServer
+    control: Control
+    prober: Prober
+
+    async def ask(self, check: Check, seconds: float) -> Outcome:
+        own = self.prober
+        prober = Prober(own.url, own.identity, own.login, authority=own.authority, seconds=seconds)
+        prober._key = own.key
+        self.prober = prober
+        try:
+            return await RULES[check.rule](self, check)
+        except TargetError as error:
+            return Outcome(verdict=Verdict.FAIL, seen=str(error))
+
+    async def become(self, mutant: str | None) -> None:
+        answer = await self.control.do({"do": "mutant", "id": mutant})
+        assert answer["done"] == "mutant"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def the_rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    folder = tmp_path_factory.mktemp("security")
+    (certificate, key), client = self_signed(folder, "server"), self_signed(folder, "client")
+    authority = TestAuthority.make(folder / "ca")
+    trust = (client[0], folder / "ca" / "install")
+    config = ServerConfig(certificate, key, trust, users={LOGIN.name: LOGIN.password}, strict=True)
+    server = SimulatorServer([], config)
+    await server.start()
+    prober = Prober(server.url, identity_of(*client), LOGIN, authority=authority)
+    yield Rig(server, Control(server), prober)
+    await server.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def rig(the_rig: Rig) -> AsyncIterator[Rig]:
+    await the_rig.become(None)
+    yield the_rig
+    await the_rig.become(None)
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+async def test_the_reference_passes(rig: Rig, check: Check) -> None:
+    core = rig.server.server.iserver
+    core._external_sessions.clear()
+    outcome = await rig.ask(check, PATIENT)
+    assert outcome.verdict is Verdict.PASS, outcome.seen
+    async with asyncio.timeout(PATIENT):
+        while core._external_sessions:  # noqa: ASYNC110 - the server tells nobody when it has forgotten a session
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(("check", "mutant"), PAIRS, ids=[f"{check.id}-{mutant}" for check, mutant in PAIRS])
+async def test_the_check_fails_on_its_mutant(rig: Rig, check: Check, mutant: str) -> None:
+    await rig.become(mutant)
+    if check.id.endswith("half-open"):
+        check = check.model_copy(update={"parameters": {"seconds": 3}})
+    slow = check.id.removeprefix(PREFIX) in SLOW
+    outcome = await rig.ask(check, PATIENT if slow else QUICK)
+    assert outcome.verdict is Verdict.FAIL, outcome.seen
+    assert len(outcome.seen) > 15
+
+
+async def test_every_security_mutant_is_one_of_a_check() -> None:
+    named = {mutant for _, mutant in PAIRS}
+    made = {key for key in device_mutants() if key.startswith(PREFIX)}
+    assert made == named
+
+
+async def test_every_rule_is_used() -> None:
+    assert {check.rule for check in CHECKS.values()} == set(RULES)
+
+
+async def test_half_of_the_checks_provoke_a_refusal() -> None:
+    assert len(CHECKS) >= 60
+    assert len({check.id for check in CHECKS.values() if "refused" in check.expected or "refused" in check.title}) > 25
