@@ -71,6 +71,7 @@ class Campaign:
 
 
 SOAK = int(os.environ.get("AREA4_SOAK_KILLS", "1000"))
+SCALE = float(os.environ.get("AREA4_SOAK_SCALE", "0.3"))
 
 
 @pytest.mark.timeout(300)
@@ -94,10 +95,13 @@ async def test_kills_and_partitions_side_by_side(tmp_path):
 
 @pytest.mark.soak
 async def test_a_thousand_kills(tmp_path, capsys):
-    """AREA4_SOAK_KILLS of them, three fifths of the gateway; as many partitions of 0.3 to 18 s as kills of brokers."""
+    """AREA4_SOAK_KILLS of them, three fifths of the gateway; as many partitions as kills of brokers.
+
+    The partitions last 0.3 to 18 s, and 1 to 60 s with AREA4_SOAK_SCALE=1.
+    """
     others = SOAK // 5
     async with running(tmp_path / "plant") as plant:
-        campaign = Campaign(1, SOAK - 2 * others, others, others, others, scale=0.3)
+        campaign = Campaign(1, SOAK - 2 * others, others, others, others, scale=SCALE)
         await campaign.run(plant)
         verdict = await plant.settle()
     with capsys.disabled():
