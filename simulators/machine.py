@@ -231,6 +231,9 @@ class Machine(ABC):
     namespace: str
     """URI of the machine's own namespace, for its instances and for the vendor's additions."""
 
+    complete: bool = False
+    """Optional members of the companion specifications are shown too, with neutral values where the model has none."""
+
     @property
     @abstractmethod
     def parts(self) -> Sequence[Part]:

@@ -74,24 +74,21 @@ async def crawl(session: Session) -> Snapshot:
     return work.snapshot(await _server(session))
 
 
-async def refresh(session: Session, before: Snapshot, roots: Iterable[str]) -> Snapshot:
-    """A snapshot after something changed at or below `roots` alone: only that is asked again.
+async def refresh(session: Session, before: Snapshot, touched: Iterable[str]) -> Snapshot:
+    """A snapshot after these nodes and types alone have changed: only they are asked again, and what is new below.
 
     Raises:
         TargetError: The device stopped answering.
     """
     work = _Crawl(session)
-    start = list(roots)
-    work.types = dict(before.types)
-    stale = _below(before, start)
-    kept = {key: node for key, node in before.nodes.items() if key not in stale}
-    work.nodes = dict(kept)
-    await work.descend(start, len(before.nodes) + session.access.limits.other_nodes, known=before)
-    await work.describe(before)
+    stale = set(touched)
+    work.nodes = {key: node for key, node in before.nodes.items() if key not in stale}
+    work.types = {key: known for key, known in before.types.items() if key not in stale}
+    await work.learn(stale & set(before.types))
+    await work.again([node for key, node in before.nodes.items() if key in stale])
+    await work.describe(None if stale - set(before.nodes) - set(before.types) else before)
     made = work.snapshot(before.server)
-    reachable = _below(made, [MACHINES, OBJECTS])
-    # parents first, as a whole crawl finds them
-    return replace(made, nodes={key: made.nodes[key] for key in reachable})
+    return replace(made, nodes={key: made.nodes[key] for key in _below(made, [MACHINES, OBJECTS])})
 
 
 def _below(snapshot: Snapshot, roots: Iterable[str]) -> dict[str, None]:
@@ -144,9 +141,21 @@ class _Crawl:
     def snapshot(self, server: Any) -> Snapshot:
         return Snapshot(self.nodes, self.types, self.enumerations, self.states, server, tuple(self.incomplete))
 
-    async def descend(self, roots: Iterable[str], most: int, known: Snapshot | None = None) -> None:
+    async def again(self, nodes: list[Node]) -> None:
+        """Ask nodes again, each as its parents among them tell it now, and then what is new below them."""
+        ids = [self.names.node(node.id) for node in nodes]
+        told: dict[str, Node] = {}
+        for references in await self.session.browse(ids):
+            for one in [] if isinstance(references, RefusedError) else references:
+                key = self.names.id(one.NodeId)
+                told[key] = self._target(one, key)
+        level = [told.get(node.id, replace(node, references=())) for node in nodes]
+        while level:
+            level = await self._level(level)
+
+    async def descend(self, roots: Iterable[str], most: int) -> None:
         """Browse from these nodes on; nodes that are there already are not asked again."""
-        level = [node for node in await self._roots(roots, known) if node.id not in self.nodes]
+        level = [node for node in await self._roots(roots) if node.id not in self.nodes]
         for _ in range(_LEVELS):
             if not level:
                 return
@@ -157,12 +166,9 @@ class _Crawl:
         if level:
             self.incomplete.append(f"more than {_LEVELS} levels: the rest was not looked at")
 
-    async def _roots(self, roots: Iterable[str], known: Snapshot | None) -> list[Node]:
+    async def _roots(self, roots: Iterable[str]) -> list[Node]:
         found = []
         for root in roots:
-            if known is not None and root in known.nodes:
-                found.append(known.nodes[root])
-                continue
             try:
                 node = self.names.node(root)
             except LookupError:

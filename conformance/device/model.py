@@ -1,18 +1,16 @@
-"""Rules over a device's address space: pure functions of the snapshot and a check's parameters."""
+"""Rules over a device's address space, by the name that checks give."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
-from conformance.device.snapshot import Snapshot
+from conformance.device import basics, declared
+from conformance.device.judged import Judge
 from conformance.suite.check import Check
 from conformance.suite.outcome import Outcome
 from conformance.suite.target import Rule
 
-Judge = Callable[[Snapshot, Mapping[str, Any]], Outcome]
-
-JUDGES: dict[str, Judge] = {}
+JUDGES: dict[str, Judge] = {**declared.JUDGES, **basics.JUDGES}
 
 
 def _rule(judge: Judge) -> Rule:

@@ -209,9 +209,22 @@ class Snapshot:
             if child is not None and reference.type in self.downward:
                 yield reference, child
 
+    @cached_property
+    def _named(self) -> dict[str, dict[str, list[tuple[Reference, Node]]]]:
+        return {}
+
+    def named(self, node: Node, name: str) -> list[tuple[Reference, Node]]:
+        """The children of this name, whatever their namespace."""
+        known = self._named.get(node.id)
+        if known is None:
+            known = self._named[node.id] = {}
+            for reference, child in self.children(node):
+                known.setdefault(child.name.name, []).append((reference, child))
+        return known.get(name, [])
+
     def child(self, node: Node, name: str) -> Node | None:
         """The child of this name, whatever its namespace."""
-        return next((child for _, child in self.children(node) if child.name.name == name), None)
+        return next((child for _, child in self.named(node, name)), None)
 
     @cached_property
     def machines(self) -> tuple[Node, ...]:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simulators.mutants.mutant import Mutant
+from simulators.mutants.surgery import Surgery
 
 if TYPE_CHECKING:
+    from simulators.opcua.instance import Instance
     from simulators.opcua.server import SimulatorServer
 
 Revert = Callable[[], Awaitable[None]]
@@ -20,6 +22,42 @@ Revert = Callable[[], Awaitable[None]]
 
 Apply = Callable[["SimulatorServer"], Awaitable[Revert]]
 """Breaks a running server."""
+
+Change = Callable[[Surgery, "Instance"], None]
+"""Breaks the first machine's part of the address space, or what it stands on."""
+
+
+@dataclass(frozen=True)
+class Mend:
+    """Takes surgery on the address space back.
+
+    Attributes:
+        touched: The nodes that were changed, with their namespace URIs.
+    """
+
+    surgery: Surgery
+    touched: tuple[str, ...]
+
+    async def __call__(self) -> None:
+        """Make the server the reference again."""
+        self.surgery.undo()
+
+
+def operated(change: Change) -> Apply:
+    """A mutant by surgery on the address space."""
+
+    async def apply(server: SimulatorServer) -> Revert:
+        assert server.runner is not None
+        shown = server.runner.machines[0]
+        surgery = Surgery(shown.builder.space)
+        try:
+            change(surgery, shown.instance)
+        except BaseException:
+            surgery.undo()
+            raise
+        return Mend(surgery, surgery.touched)
+
+    return apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +83,12 @@ class Switch:
         self.current: str | None = None
         self._revert: Revert | None = None
 
-    async def to(self, mutant: DeviceMutant | None) -> None:
-        """Become this mutant, or the reference."""
+    async def to(self, mutant: DeviceMutant | None) -> tuple[str, ...] | None:
+        """Become this mutant, or the reference; the nodes that a mutant of the address space touches, else None."""
         if self._revert is not None:
             revert, self._revert, self.current = self._revert, None, None
             await revert()
         if mutant is not None:
             self._revert = await mutant.apply(self.server)
             self.current = mutant.id
+        return self._revert.touched if isinstance(self._revert, Mend) else None

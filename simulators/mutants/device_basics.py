@@ -2,47 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 from asyncua import ua
 
-from simulators.mutants.device import Apply, DeviceMutant, Revert
+from simulators.mutants.device import DeviceMutant, operated
 from simulators.mutants.surgery import Surgery
 from simulators.opcua.instance import Instance
-from simulators.opcua.runner import Shown
 from simulators.opcua.space import Id
-
-if TYPE_CHECKING:
-    from simulators.opcua.server import SimulatorServer
 
 MACHINERY = "http://opcfoundation.org/UA/Machinery/"
 _MACHINES = 1001
-
-Change = Callable[[Surgery, Instance], None]
-"""Breaks the first machine's part of the address space."""
-
-
-def first(server: SimulatorServer) -> Shown:
-    """The machine that mutants break."""
-    assert server.runner is not None
-    return server.runner.machines[0]
-
-
-def operated(change: Change) -> Apply:
-    """A mutant by surgery on the address space of the first machine."""
-
-    async def apply(server: SimulatorServer) -> Revert:
-        shown = first(server)
-        surgery = Surgery(shown.builder.space)
-        change(surgery, shown.instance)
-
-        async def revert() -> None:
-            surgery.undo()
-
-        return revert
-
-    return apply
 
 
 def machines_folder(surgery: Surgery) -> Id:

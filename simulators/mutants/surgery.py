@@ -32,6 +32,11 @@ class Surgery:
         self._saved: dict[Id, _Saved] = {}
         self._new: list[Id] = []
 
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """The nodes that were changed or made, with their namespace URIs."""
+        return tuple(self.space.text(node) for node in (*self._saved, *self._new))
+
     def undo(self) -> None:
         """Put everything back."""
         for node in self._new:

@@ -330,6 +330,8 @@ class _Work:
             guessed = self.values.concrete(ua.NodeId(ua.ObjectIds.BaseDataType), _sample(point.initial))[1]
             return named or guessed, _depth(point.initial)
         declared_type = self.space.attribute(declared[0].node, ua.AttributeIds.DataType)
+        if declared_type.is_null():  # as the importer leaves BaseDataType
+            declared_type = ua.NodeId(ua.ObjectIds.BaseDataType)
         rank = int(self.space.attribute(declared[0].node, ua.AttributeIds.ValueRank))
         if named is not None and self.space.is_subtype(named, declared_type):
             declared_type = named
@@ -381,7 +383,7 @@ class _Work:
             self.space.nodes[part.node].attributes[ua.AttributeIds.Value].value = part.value
 
     def mandatory(self) -> None:
-        """Make what the declarations demand and the model does not name."""
+        """Make what the declarations demand and the model does not name; of a complete machine, what they offer."""
         queue = deque(self.fresh if self.fresh and "" in self.instance.entries else ())
         queue.appendleft("")
         while queue:
@@ -389,7 +391,8 @@ class _Work:
             entry = self.instance.entries[path]
             present = {child.BrowseName.Name for child in self.space.children(entry.node)}
             for name, declared in self.types.members(entry.sources).items():
-                if name in present or not any(one.mandatory for one in declared) or declared[0].placeholder:
+                wanted = any(one.mandatory for one in declared) or self._offered(declared)
+                if name in present or not wanted or declared[0].placeholder:
                     continue
                 below = paths.join(path, name)
                 if declared[0].node_class is ua.NodeClass.Method:
@@ -400,6 +403,15 @@ class _Work:
                 else:
                     self.node(below)
                     queue.append(below)
+
+    def _offered(self, declared: list[Declaration]) -> bool:
+        """An optional member that a complete machine shows: companion specifications', of a type that can be."""
+        if not self.instance.machine.complete or not any(one.node.NamespaceIndex for one in declared):
+            return False
+        # of namespace 0 the server has PropertyType as abstract
+        return not any(
+            one.type is not None and one.type.NamespaceIndex and self._abstract(one.type) for one in declared
+        )
 
     def versions(self) -> None:
         """Give the lists whose content changes the NodeVersion that they declare."""

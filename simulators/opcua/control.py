@@ -165,12 +165,12 @@ class Control:
     async def _restart(self, given: dict[str, Any]) -> None:
         await self.server.restart(float(given.get("seconds", 0)))
 
-    async def _mutant(self, given: dict[str, Any]) -> None:
+    async def _mutant(self, given: dict[str, Any]) -> dict[str, Any]:
         wanted = given.get("id")
         known = device_mutants()
         if wanted is not None and wanted not in known:
             raise CommandError(f"there is no mutant device {wanted!r}; `area4 sim mutants` lists them")
-        await self.switch.to(known[wanted] if wanted is not None else None)
+        return {"touched": await self.switch.to(known[wanted] if wanted is not None else None)}
 
     async def _count(self, _given: dict[str, Any]) -> dict[str, Any]:
         assert self.server.ledger is not None
