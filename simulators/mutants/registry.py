@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from simulators.mutants import device_basics, device_model
+from simulators.mutants import (
+    device_basics,
+    device_channels,
+    device_endpoints,
+    device_hostile,
+    device_model,
+    device_sessions,
+    device_trust,
+)
 from simulators.mutants.device import DeviceMutant
 from simulators.mutants.mutant import Mutant
 
 
 def device_mutants() -> dict[str, DeviceMutant]:
     """Mutant devices, which `simulators.mutants.device.Switch` switches."""
-    return _by_id(device_basics.MUTANTS, device_model.MUTANTS)
+    return _by_id(
+        device_basics.MUTANTS,
+        device_model.MUTANTS,
+        device_endpoints.MUTANTS,
+        device_trust.MUTANTS,
+        device_channels.MUTANTS,
+        device_sessions.MUTANTS,
+        device_hostile.MUTANTS,
+    )
 
 
 def mutants() -> Mapping[str, Mutant]:
