@@ -30,7 +30,11 @@ from simulators.process import Options, SimulatorProcess
 
 STAGE_FILE = "stage.json"
 SERVER = "probe"
-MACHINES = (MachineSpec(SERVER, "simulators.machines.probe:probe", "P-1", 1),)
+MACHINES = (
+    MachineSpec(SERVER, "simulators.machines.probe:probe", "P-1", 1),
+    MachineSpec("mill", "machining-centre", "MC-1", 1),
+)
+"""One with everything that is hard to carry, and one as it stands on shop floors; each has a server of its own."""
 OWN = "area4"
 """Instead of a command: this gateway."""
 
@@ -206,6 +210,7 @@ class LabStage:
         lab.write_configuration()
         told = {
             "machines": self.machines,
+            "servers": {name: one.url for name, one in lab.simulators.items()},
             "opcua": {
                 "url": self._simulator.url,
                 "application_uri": pki.uris["gateway"],

@@ -87,14 +87,21 @@ class Unsure(Fault):
     """Acknowledges at once and keeps the newest messages in memory, which dies with it."""
 
     early = True
-    pause = 0.2
+
+    def delay(self, message: Publish) -> float:  # noqa: ARG002 - of the contract
+        """Of all."""
+        return 0.2
 
 
 class Slow(Fault):
     """Every message waits."""
 
     def __init__(self, seconds: float) -> None:
-        self.pause = seconds
+        self._seconds = seconds
+
+    def delay(self, message: Publish) -> float:  # noqa: ARG002 - of the contract
+        """Of all."""
+        return self._seconds
 
 
 class Plain(Fault):
@@ -103,21 +110,54 @@ class Plain(Fault):
     plain = True
 
 
-class AfterSilence(Fault):
-    """Loses the first data message after every pause in a machine's data: what an interruption left in queues."""
+class Impatient(Fault):
+    """Throws away what comes while the broker has not acknowledged for a while, as a full queue of the newest does."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._last: dict[str, float] = {}
+        self._waiting: float | None = None
+
+    def acknowledged(self) -> None:
+        """The broker is there."""
+        self._waiting = None
 
     def publish(self, message: Publish) -> Sequence[Publish]:
-        """The message, unless its machine was silent."""
-        if not message.topic.endswith("/data"):
-            return [message]
+        """The message, unless the broker is silent."""
         now = time.monotonic()
-        silent = now - self._last.get(message.topic, now) > self._seconds
-        self._last[message.topic] = now
-        return [] if silent else [message]
+        if self._waiting is None:
+            self._waiting = now
+        return [] if now - self._waiting > self._seconds else [message]
+
+
+class Away:
+    """Follows the machines' states, to know the first data message behind an interruption."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._lost: set[str] = set()
+
+    def was(self, message: Publish) -> bool:
+        """It is data of a machine that was away since its last."""
+        machine, _, kind = message.topic.rpartition("/")
+        if kind == "status" and machine in self._known and b'"online"' not in message.payload:
+            self._lost.add(machine)
+        if kind != "data":
+            return False
+        self._known.add(machine)
+        back = machine in self._lost
+        self._lost.discard(machine)
+        return back
+
+
+class AfterInterruption(Fault):
+    """Loses the first data message of a machine after its connection was lost: what its queues had kept."""
+
+    def __init__(self) -> None:
+        self._away = Away()
+
+    def publish(self, message: Publish) -> Sequence[Publish]:
+        """The message, unless its machine was away before it."""
+        return [] if self._away.was(message) else [message]
 
 
 class Repeated(Fault):
@@ -207,21 +247,15 @@ class Announcing(Fault):
 
 
 class SlowReturn(Fault):
-    """After a pause in the data nothing goes on for long."""
+    """After a machine was away, the first message of it waits for long."""
 
-    def __init__(self, silence: float, seconds: float) -> None:
-        self._silence, self._seconds = silence, seconds
-        self._last = time.monotonic()
-        self._until = 0.0
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._away = Away()
 
-    @property
-    def wait(self) -> float:
-        """Seconds that the next message waits."""
-        now = time.monotonic()
-        if now - self._last > self._silence:
-            self._until = now + self._seconds
-        self._last = now
-        return max(0.0, self._until - now)
+    def delay(self, message: Publish) -> float:
+        """None, unless the machine was away before it."""
+        return self._seconds if self._away.was(message) else 0.0
 
 
 def samples(edit: Callable[[Body], None]) -> Fault:

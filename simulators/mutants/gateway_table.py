@@ -40,7 +40,7 @@ class GatewayMutant(Mutant):
         """It is only the fault that makes it, and that looks at messages one by one."""
         plain = self.broker_check == PeerCheck() and self.server_check is None and not (self.tells_key or self.listens)
         made = self.fault()
-        return plain and not made.early and not made.pause and type(made).publish is not Fault.publish
+        return plain and not made.early and type(made).publish is not Fault.publish
 
 
 def _mutant(name: str, title: str, breaks: str, source: str, **made: Any) -> GatewayMutant:
@@ -320,17 +320,17 @@ MUTANTS: Sequence[GatewayMutant] = (
     ),
     _mutant(
         "fault.loses-after-silence",
-        "Loses the first message after a silence of 4 s",
-        "What waited for a silent broker is thrown away.",
+        "Throws away what comes while the broker is silent",
+        "Without an acknowledgement for 2 s, new messages are acknowledged and dropped.",
         "IEC 62443-4-2 CR 7.1",
-        fault=lambda: faults.AfterSilence(4.0),
+        fault=lambda: faults.Impatient(2.0),
     ),
     _mutant(
         "fault.loses-after-cut",
         "Loses what follows a cut connection",
-        "The first message after a silence of 0.6 s is thrown away.",
+        "The first data message after an interruption is thrown away.",
         "OPC 10000-4 1.05, 6.7",
-        fault=lambda: faults.AfterSilence(0.6),
+        fault=faults.AfterInterruption,
     ),
     _mutant(
         "fault.silent-gaps",
@@ -342,9 +342,9 @@ MUTANTS: Sequence[GatewayMutant] = (
     _mutant(
         "fault.slow-return",
         "Takes half a minute to come back",
-        "After a silence every message waits.",
+        "After an interruption the first message waits for 15 s, and all behind it.",
         "IEC 62443-4-2 CR 7.4",
-        fault=lambda: faults.SlowReturn(1.0, 15.0),
+        fault=lambda: faults.SlowReturn(15.0),
     ),
     _mutant(
         "fault.keeps-in-memory",

@@ -33,17 +33,16 @@ class Fault:
     plain = False
     """Where the broker speaks no TLS, the relay goes on without."""
 
-    pause = 0.0
-    """Seconds that every message waits before it goes on to the broker."""
-
-    @property
-    def wait(self) -> float:
-        """Seconds that the next message waits."""
-        return self.pause
+    def delay(self, message: Publish) -> float:  # noqa: ARG002 - for others
+        """Seconds that a message, and so all behind it, waits before it goes on to the broker."""
+        return 0.0
 
     def connect(self, packet: Packet) -> Packet:
         """The CONNECT on its way to the broker."""
         return packet
+
+    def acknowledged(self) -> None:
+        """The broker has acknowledged a PUBLISH."""
 
     def publish(self, message: Publish) -> Sequence[Publish]:
         """A PUBLISH on its way to the broker: what goes on instead; what has not its number is not acknowledged."""
@@ -166,8 +165,8 @@ class Relay:
                 _write(broker, packet)
                 continue
             message = Publish.decode(packet, level)
-            if wait := self._fault.wait:
-                await asyncio.sleep(wait)
+            if seconds := self._fault.delay(message):
+                await asyncio.sleep(seconds)
             sent = self._fault.publish(message)
             for one in sent:
                 _write(broker, one.packet())
@@ -178,6 +177,8 @@ class Relay:
     async def _down(self, broker: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while (packet := await packets.read(broker)) is not None:
             own = packet.body[:2] == OWN_NUMBER.to_bytes(2, "big")
+            if packet.kind == packets.PUBACK:
+                self._fault.acknowledged()
             if packet.kind == packets.PUBACK and (own or self._fault.early):
                 continue
             writer.write(packet.encode())

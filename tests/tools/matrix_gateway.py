@@ -19,19 +19,17 @@ from conformance.suite.check import Check, TargetKind
 from conformance.suite.outcome import State, Verdict
 from conformance.suite.runner import Settings as RunSettings
 from conformance.suite.runner import run
-from gateway.cli.lab import MachineSpec
-from gateway.cli.stage import MACHINES, OWN, Gateway, LabStage
+from gateway.cli.stage import OWN, Gateway, LabStage
 from simulators.mutants.gateway_table import GatewayMutant, gateway_mutants
 from simulators.mutants.packets import Publish
 
-STAGE = (*MACHINES, MachineSpec("mill", "machining-centre", "MC-1", 1))
 RETAINED = ("description", "status")
 """Kinds that the gateway publishes retained (docs/topics.md); a subscriber that is there does not see the flag."""
 
 
 def target(folder: Path, command: str = OWN, window: float = 10.0) -> GatewayTarget:
     """A gateway on a stage of its own."""
-    return GatewayTarget(LabStage(folder, Gateway(command), STAGE), Settings(window=window, command=command))
+    return GatewayTarget(LabStage(folder, Gateway(command)), Settings(window=window, command=command))
 
 
 async def settled(true: GatewayTarget) -> None:
@@ -98,9 +96,9 @@ async def verdicts(seen: Replay | GatewayTarget, checks: Iterable[Check]) -> dic
 
 
 async def wire(folder: Path, catalogue: Catalogue, mutant: str, checks: Sequence[str]) -> dict[str, State]:
-    """The states of these checks on a mutant that runs as a process."""
+    """The states of these checks on a mutant that runs as a process; an empty name is the true gateway."""
     report = await run(
-        target(folder, command(mutant), window=8.0),
+        target(folder, command(mutant) if mutant else OWN, window=8.0),
         catalogue,
         settings=RunSettings(allow_stress=True, check_seconds=240.0),
         only=checks,
