@@ -72,6 +72,7 @@ class Level(_Written):
         passed: Number of its checks that passed, non-strict ones included.
         asked: Number of its checks that say something of this target.
         open: Ids that keep it from being reached.
+        unjudged: Conformance units of a profile of which nothing was judged, by no fault of the target.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Level(_Written):
     passed: int
     asked: int
     open: tuple[str, ...] = ()
+    unjudged: tuple[str, ...] = ()
 
 
 class TreeNode(_Written):
@@ -155,7 +157,9 @@ def goal_levels(results: tuple[Result, ...]) -> list[Level]:
 
 def profile_level(name: str, claimed: bool, units: set[str], results: tuple[Result, ...]) -> Level:
     """A profile: all checks of its units; those that nobody claimed count by their verdict."""
-    return _level(name, claimed, [one for one in results if not units.isdisjoint(one.check.units)])
+    mine = [one for one in results if not units.isdisjoint(one.check.units)]
+    seen = {unit for one in mine if _judged(one) for unit in one.check.units}
+    return _level(name, claimed, mine).model_copy(update={"unjudged": tuple(sorted(units - seen))})
 
 
 def _level(name: str, claimed: bool, results: list[Result]) -> Level:

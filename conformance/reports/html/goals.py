@@ -36,13 +36,23 @@ def levels(report: Report) -> str:
 def _level(one: Level, states: dict[str, State]) -> str:
     claimed = "asked of all" if one.name.startswith("Area 4 ") else "yes" if one.claimed else "no"
     reached = '<span class="badge pass">reached</span>' if one.reached else '<span class="badge fail">open</span>'
-    if not one.asked:
+    if one.reached and one.unjudged:
+        reached = '<span class="badge non-strict">as far as judged</span>'
+    elif not one.asked:
         reached = '<span class="badge not-claimed">not judged</span>'
     elif not one.reached and not one.claimed:
         reached = '<span class="badge not-claimed">open</span>'
     return (
         f"<tr><th scope='row'>{escaped(one.name)}</th><td>{claimed}</td><td>{reached}</td>"
-        f"<td class='number'>{one.passed} of {one.asked}</td><td>{_links(one.open, states)}</td></tr>"
+        f"<td class='number'>{one.passed} of {one.asked}</td><td>{_links(one.open, states)}{_unjudged(one)}</td></tr>"
+    )
+
+
+def _unjudged(one: Level) -> str:
+    if not one.unjudged or not one.asked:
+        return ""
+    return (
+        f"<details><summary>{len(one.unjudged)} units not judged</summary>{escaped(', '.join(one.unjudged))}</details>"
     )
 
 

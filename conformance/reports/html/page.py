@@ -53,7 +53,8 @@ def judgement(report: Report) -> str:
 
 def _header(report: Report) -> str:
     claim = report.claim
-    product = " ".join(part for part in (claim.vendor, claim.product, claim.version) if part)
+    vendor = "" if claim.product.startswith(claim.vendor) else claim.vendor
+    product = " ".join(part for part in (vendor, claim.product, claim.version) if part)
     shown = [state for state in State if report.count(state)]
     tiles = "".join(
         f'<a class="tile {state.value}" href="#state={state.value}"><b>{report.count(state)}</b>{LABEL[state]}</a>'

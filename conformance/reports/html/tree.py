@@ -21,7 +21,7 @@ def section(report: Report) -> str:
     parts = []
     for machine in report.tree:
         found, paths = _findings(report, machine)
-        parts.append(_node(machine, found, paths, root=True))
+        parts.append(_node(machine, machine, found, paths))
     return (
         '<section id="machines"><h2>Machines</h2><p class="counts">Nodes with a finding are unfolded; a finding about '
         "a node that is missing stands at the nearest node above it.</p>"
@@ -36,29 +36,33 @@ def finding(one: Result) -> bool:
 
 def _findings(report: Report, machine: TreeNode) -> tuple[dict[str, list[tuple[Result, str]]], set[str]]:
     """By path of a node: what is about it, or about something missing below it; and all paths on the way there."""
-    known = {node.path for node in _all(machine)} - {machine.path}
+    known = {_key(node, machine) for node in _all(machine)}
+    others = tuple(f"{one.path}/" for one in report.tree if one is not machine)
     found: dict[str, list[tuple[Result, str]]] = {}
     open_paths: set[str] = set()
     for one in report.results:
         if finding(one):
             for name in one.nodes:
-                path = name.removeprefix(f"{machine.path}/")
-                place, missing = _place(path, known, machine.path)
-                found.setdefault(place, []).append((one, missing))
-                open_paths.update(_above(place))
+                if not name.startswith(others):
+                    place, missing = _place(
+                        "" if name == machine.path else name.removeprefix(f"{machine.path}/"), known
+                    )
+                    found.setdefault(place, []).append((one, missing))
+                    open_paths.update(_above(place))
     return found, open_paths
 
 
-def _place(path: str, known: set[str], machine: str) -> tuple[str, str]:
+def _key(node: TreeNode, machine: TreeNode) -> str:
+    """The path below the machine, whether it was given with the machine's name or without; empty for the machine."""
+    return "" if node is machine else node.path.removeprefix(f"{machine.path}/")
+
+
+def _place(path: str, known: set[str]) -> tuple[str, str]:
     """The node itself, or the nearest one above, and what is missing below it."""
-    if path == machine:
-        return machine, ""
     at = path
     while at not in known:
-        at, slash, _ = at.rpartition("/")
-        if not slash:
-            return machine, path
-    return at, path[len(at) + 1 :]
+        at = at.rpartition("/")[0]
+    return at, path[len(at) :].lstrip("/")
 
 
 def _above(path: str) -> Iterator[str]:
@@ -74,16 +78,17 @@ def _all(node: TreeNode) -> Iterator[TreeNode]:
 
 
 def _node(
-    node: TreeNode, found: dict[str, list[tuple[Result, str]]], paths: set[str], parent: str = "", *, root: bool = False
+    node: TreeNode, machine: TreeNode, found: dict[str, list[tuple[Result, str]]], paths: set[str], parent: str = ""
 ) -> str:
-    name = node.path.removeprefix(f"{parent}/") if parent else node.path
+    key = _key(node, machine)
+    name = node.path if node is machine else key.removeprefix(f"{parent}/") if parent else key
     kind = f' <span class="kind">{escaped(node.kind)}</span>' if node.kind else ""
     value = f" <samp>{escaped(node.value)}</samp>" if node.value else ""
-    line = f'<span class="name">{escaped(name)}</span>{kind}{value}{_marks(found.get(node.path, []))}'
+    line = f'<span class="name">{escaped(name)}</span>{kind}{value}{_marks(found.get(key, []))}'
     if not node.children:
         return f"<li>{line}</li>"
-    unfolded = " open" if root or node.path in paths else ""
-    below = "".join(_node(child, found, paths, "" if root else node.path) for child in node.children)
+    unfolded = " open" if node is machine or key in paths else ""
+    below = "".join(_node(child, machine, found, paths, key) for child in node.children)
     return f"<li><details{unfolded}><summary>{line}</summary><ul>{below}</ul></details></li>"
 
 
