@@ -107,7 +107,7 @@ class NodeOpcua:
         self._server.kill()
 
     def renew(self) -> None:
-        own = renewed(self._plant, self._plant.folder)
+        own = renewed(self._plant, self._plant.folder / self.name)
         shutil.copy(own.key, self._server._trust / "own" / "private" / "private_key.pem")
         self._server._own = own
 
@@ -148,7 +148,7 @@ class Simulator:
             self._runner.run(self._process.kill())
 
     def renew(self) -> None:
-        self._own = renewed(self._plant, self._plant.folder)
+        self._own = renewed(self._plant, self._plant.folder / self.name)
 
     def tell(self, command: str) -> None:
         assert self._process is not None
@@ -343,10 +343,10 @@ INTERRUPTIONS = (
 )
 
 
-def rows(stack: Stack, plant: Plant) -> Iterator[Row]:
+def rows(stack: Stack, plant: Plant, wanted: str) -> Iterator[Row]:
     """Each interruption with a server, a gateway and a consumer of its own."""
     for number, one in enumerate(INTERRUPTIONS):
-        if "history" in one.options and not stack.with_history:
+        if wanted not in one.what or ("history" in one.options and not stack.with_history):
             continue
         stack.ledgers.clear()
         stack.start(**one.options)
@@ -368,7 +368,7 @@ def rows(stack: Stack, plant: Plant) -> Iterator[Row]:
                 stack.kill()
 
 
-def measured(only: str | None) -> Iterator[Row]:
+def measured(only: str | None, wanted: str) -> Iterator[Row]:
     """All stacks, one after the other."""
     with asyncio.Runner() as runner, tempfile.TemporaryDirectory() as folder:
         plant = Plant(Path(folder))
@@ -377,7 +377,7 @@ def measured(only: str | None) -> Iterator[Row]:
             stacks: list[Stack] = [Simulator(plant, runner), NodeOpcua(plant)]
             for stack in stacks:
                 if only in {None, stack.name}:
-                    yield from rows(stack, plant)
+                    yield from rows(stack, plant, wanted)
         except Exception:
             print((plant.folder / "server.log").read_text(encoding="utf-8")[-3000:], flush=True)
             raise
@@ -389,13 +389,14 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=["simulator", "node-opcua"], help="One stack; the page stays as it is.")
-    only = parser.parse_args().only
+    parser.add_argument("--what", default="", help="Interruptions with this in their names; the page stays as it is.")
+    given = parser.parse_args()
     print(HEAD)
     found = []
-    for row in measured(only):
+    for row in measured(given.only, given.what):
         found.append(row)
         print(row.text(), flush=True)
-    if only is None:
+    if given.only is None and not given.what:
         insert(DOCS / "recovery.md", "\n".join([HEAD, *(row.text() for row in found)]))
     assert all(row.report.complete for row in found), "values are missing without a word, or wrong: see above"
 
