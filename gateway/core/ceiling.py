@@ -1,4 +1,7 @@
-"""At most so many a second, with time passed in: a bucket that fills steadily and holds a quarter second's worth."""
+"""At most so many a second, with time passed in: a bucket that fills steadily.
+
+It holds a quarter second's worth and one: the part of a message that is left over when whole ones go is not lost.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ class Ceiling:
 
     def __init__(self, rate: float | None) -> None:
         self._rate = rate
-        self._full = max(1.0, (rate or 0.0) * BURST_SECONDS)
+        self._full = 1.0 + (rate or 0.0) * BURST_SECONDS
         self._level = self._full
         self._seen: float | None = None
 
