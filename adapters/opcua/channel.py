@@ -77,7 +77,6 @@ class Channel:
         self._parts: list[bytes] = []
         self._size = 0
         self._request = 0
-        self._plain = bytearray(MAX_CHUNK + _BLOCK)
         self._own: _Keys | None = None
         self._current: _Keys | None = None
         self._previous: _Keys | None = None
@@ -200,7 +199,7 @@ class Channel:
     # -- signatures and keys
 
     def _verified(self, chunk: memoryview, *, previous: bool) -> memoryview:
-        """Sequence header and body, decrypted and authentic; valid until the next chunk."""
+        """Sequence header and body, decrypted and authentic."""
         keys = self._opening(previous=previous)
         if keys is None:
             return chunk[_HEADER.size :]
@@ -208,8 +207,7 @@ class Channel:
         if keys.cipher is not None:
             if len(content) % _BLOCK or len(content) < _SMALLEST:
                 raise RefusedMessageError(f"an encrypted chunk of {len(chunk)} bytes, which cannot be")
-            count = keys.cipher.decryptor().update_into(content, self._plain)
-            content = memoryview(self._plain)[:count]
+            content = memoryview(keys.cipher.decryptor().update(content))
         end = len(content) - _SIGNATURE
         if end < _SEQUENCE.size:
             raise RefusedMessageError(f"a signed chunk of {len(chunk)} bytes, which cannot be")

@@ -31,6 +31,9 @@ from gateway.errors import ConfigurationError
 MIN_CHUNK = 8_192
 """Smallest buffer that OPC 10000-6, 7.1.2.3 allows a peer to have."""
 
+SMALL_BUFFER, SMALL_READS = 16_384, 50
+"""Bytes that are read at once at first, and again after so many reads that needed no more."""
+
 _HEADER = struct.Struct("<3scI")
 _HEADER_SIZES = {b"MSG": 24, b"OPN": 12, b"CLO": 12, b"ACK": 8, b"ERR": 8, b"RHE": 8}
 
@@ -80,9 +83,8 @@ class BoundedProtocol(UASocketProtocol, asyncio.BufferedProtocol):
         self.channel = Channel(self._connection)
         self.refused: str | None = None
         self._request_id: int
-        self._buffer = bytearray(2 * MAX_CHUNK)
-        self._view = memoryview(self._buffer)
-        self._filled = 0
+        self._view = memoryview(bytearray(SMALL_BUFFER))
+        self._filled = self._small = 0
 
     async def send_hello(self, url: str, max_messagesize: int = 0, max_chunkcount: int = 0) -> ua.Acknowledge:
         """Offer our buffers (asyncua offers 2 GiB, and a server may take that up)."""
@@ -121,8 +123,12 @@ class BoundedProtocol(UASocketProtocol, asyncio.BufferedProtocol):
             return
         rest = self._filled - end
         if rest and end:
-            self._buffer[:rest] = self._buffer[end : self._filled]
+            self._view[:rest] = bytes(self._view[end : self._filled])
         self._filled = rest
+        if not rest and len(self._view) > SMALL_BUFFER:
+            self._small = self._small + 1 if end <= SMALL_BUFFER else 0
+            if self._small >= SMALL_READS:
+                self._view = memoryview(bytearray(SMALL_BUFFER))
 
     def _chunks(self) -> int:
         """Take the whole chunks that have arrived; their length."""
@@ -135,6 +141,7 @@ class BoundedProtocol(UASocketProtocol, asyncio.BufferedProtocol):
             if not smallest <= size <= MAX_CHUNK:
                 raise OversizedError(f"the server announced a chunk of {size} bytes; accepted are {MAX_CHUNK}")
             if filled - position < size:
+                self._make_room(size)
                 break
             chunk = view[position : position + size]
             position += size
@@ -147,6 +154,14 @@ class BoundedProtocol(UASocketProtocol, asyncio.BufferedProtocol):
             if self.transport is None or self.transport.is_closing():
                 return filled
         return position
+
+    def _make_room(self, size: int) -> None:
+        """A larger buffer while chunks are larger; many servers with few values need none."""
+        if size > len(self._view):
+            self._small = 0
+            larger = memoryview(bytearray(2 * MAX_CHUNK))
+            larger[: self._filled] = self._view[: self._filled]
+            self._view = larger
 
     def _answer(self, chunk: memoryview) -> None:
         message = self.channel.open(chunk)

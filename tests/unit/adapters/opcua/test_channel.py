@@ -15,8 +15,8 @@ from asyncua.ua.ua_binary import header_from_binary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.opcua.channel import Channel, Message, OversizedError, RefusedMessageError
-from adapters.opcua.transport import BoundedLimits
+from adapters.opcua.channel import Message, OversizedError, RefusedMessageError
+from adapters.opcua.transport import SMALL_BUFFER, SMALL_READS, Answered, BoundedLimits, BoundedProtocol
 
 POLICIES = [
     policies.SecurityPolicyAes256Sha256RsaPss,
@@ -45,9 +45,10 @@ class Pair:
 
     def __init__(self, kind: Any = POLICIES[0], mode: Any = ENCRYPTED, chunk: int = 65_535) -> None:
         limits = BoundedLimits(65_535, 65_535, 40, MOST)
-        self.client = SecureConnection(policy_of(kind, mode), limits)
+        self.protocol = BoundedProtocol(1, security_policy=policy_of(kind, mode), limits=limits)
+        self.client = self.protocol._connection
         self.server = SecureConnection(policy_of(kind, mode), BoundedLimits(65_535, chunk, 100, 2 * MOST))
-        self.channel = Channel(self.client)
+        self.channel = self.protocol.channel
         self.agree(ua.SecurityTokenRequestType.Issue)
 
     def agree(self, kind: Any) -> None:
@@ -238,3 +239,93 @@ def test_a_longer_padding_than_the_message_is_refused() -> None:
     chunk = head + crypto.encrypt(plain + crypto.signature(head + plain))
     with pytest.raises(RefusedMessageError, match="padding"):
         pair.open([chunk])
+
+
+class Wire:
+    """In place of a socket."""
+
+    closed = False
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def abort(self) -> None:
+        self.closed = True
+
+
+class Kept(Answered):
+    def __init__(self) -> None:
+        self.body: bytes | None = None
+        self.problem: BaseException | None = None
+
+    def take(self, body: bytes) -> None:
+        self.body = body
+
+    def set_exception(self, problem: BaseException) -> None:
+        self.problem = problem
+
+    def done(self) -> bool:
+        return self.body is not None or self.problem is not None
+
+
+def feed(protocol: Any, data: bytes, most: int = 1 << 20) -> None:
+    """As an event loop does with what a socket has."""
+    while data:
+        view = protocol.get_buffer(-1)
+        count = min(len(view), len(data), most)
+        assert count > 0
+        view[:count] = data[:count]
+        data = data[count:]
+        protocol.buffer_updated(count)
+
+
+@given(sizes=st.lists(st.integers(1, 70_000), min_size=1, max_size=4), most=st.integers(1, 70_000))
+@settings(max_examples=25, deadline=None)
+def test_answers_come_whole_however_the_socket_cuts_them(sizes: list[int], most: int) -> None:
+    pair = Pair()
+    pair.protocol.transport = Wire()  # type: ignore[assignment]
+    answers = [Kept() for _ in sizes]
+    pair.protocol._callbackmap.update(enumerate(answers))  # type: ignore[arg-type]
+    bodies = [bytes((number,)) * size for number, size in enumerate(sizes)]
+    feed(pair.protocol, b"".join(chunk for at, body in enumerate(bodies) for chunk in pair.answer(body, at)), most)
+    assert [one.body for one in answers] == bodies
+    assert pair.protocol.refused is None
+
+
+def test_the_buffer_grows_for_large_chunks_and_shrinks_again() -> None:
+    pair = Pair()
+    pair.protocol.transport = Wire()  # type: ignore[assignment]
+    sizes = []
+    for request in range(SMALL_READS + 1):
+        answer = Kept()
+        pair.protocol._callbackmap[request] = answer  # type: ignore[assignment]
+        feed(pair.protocol, b"".join(pair.answer(bytes(100 if request else 60_000), request)))
+        assert answer.body is not None
+        sizes.append(len(pair.protocol.get_buffer(-1)))
+    assert sizes[0] > 65_535
+    assert sizes[-1] == SMALL_BUFFER
+
+
+def test_what_cannot_be_ends_the_connection_and_all_that_waits() -> None:
+    pair = Pair()
+    wire = pair.protocol.transport = Wire()  # type: ignore[assignment]
+    waiting = Kept()
+    pair.protocol._callbackmap[7] = waiting  # type: ignore[assignment]
+    (chunk,) = pair.answer(b"body", 7)
+    feed(pair.protocol, chunk[:-1] + bytes((chunk[-1] ^ 1,)))
+    assert wire.closed
+    assert isinstance(waiting.problem, RefusedMessageError)
+    assert "signature" in (pair.protocol.refused or "")
+    assert waiting.body is None
+
+
+def test_an_aborted_answer_is_told_to_who_waits() -> None:
+    pair = Pair(policies.SecurityPolicyNone, ua.MessageSecurityMode.None_)
+    pair.protocol.transport = Wire()  # type: ignore[assignment]
+    waiting = Kept()
+    pair.protocol._callbackmap[4] = waiting  # type: ignore[assignment]
+    (chunk,) = pair.answer(struct.pack("<Ii", ua.StatusCodes.BadResponseTooLarge, -1), 4)
+    feed(pair.protocol, chunk[:3] + b"A" + chunk[4:])
+    assert isinstance(waiting.problem, ua.UaStatusCodeError)
+    assert waiting.problem.code == ua.StatusCodes.BadResponseTooLarge
+    assert pair.protocol.refused is None
