@@ -181,6 +181,11 @@ class BrokerMutant:
         """Be killed and started again: what is not in the journal is gone."""
         await self._broker.restart()
 
+    def left(self) -> tuple[dict[str, bytes], set[str]]:
+        """Retained messages by topic, and client identifiers of sessions that wait for their client."""
+        waiting = {name for name, one in self._broker.sessions.items() if one.outlet is None and not one.gone()}
+        return {topic: one.payload for topic, one in self._broker.retained.items()}, waiting
+
     @property
     def port(self) -> int:
         """Where clients connect."""

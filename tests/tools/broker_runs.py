@@ -46,10 +46,6 @@ async def judged(
         await broker.stop()
 
 
-async def side_by_side(jobs: Sequence[asyncio.Task[Report]]) -> list[Report]:
-    return list(await asyncio.gather(*jobs))
-
-
 class Mosquitto:
     """mosquitto as it is shipped, with the lab's certificates."""
 
@@ -78,11 +74,14 @@ class Mosquitto:
         )  # fmt: skip
 
 
-async def mosquitto(lab: BrokerLab, catalogue: Catalogue, folder: Path, *, patience: float) -> Report:
-    """mosquitto as it is shipped, judged by all checks."""
+async def mosquitto(
+    lab: BrokerLab, catalogue: Catalogue, folder: Path, *, only: Sequence[str] = (), patience: float
+) -> Report:
+    """mosquitto as it is shipped, judged by these checks or by all."""
     shipped = Mosquitto(lab, folder)
     await shipped.broker.start()
     try:
-        return await run(BrokerTarget(shipped.access(patience=patience)), catalogue, settings=SETTINGS)
+        target = BrokerTarget(shipped.access(patience=patience))
+        return await run(target, catalogue, settings=SETTINGS, only=only)
     finally:
         await shipped.broker.stop()

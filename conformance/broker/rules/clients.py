@@ -11,7 +11,7 @@ from conformance.broker.access import Identity, context_of
 from conformance.broker.client import Client
 from conformance.broker.rules.common import came, pair
 from conformance.suite.check import Check
-from conformance.suite.outcome import Outcome, absent, failed, passed
+from conformance.suite.outcome import Outcome, failed, passed, untried
 from conformance.suite.target import TargetError
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ async def refused(target: BrokerTarget, check: Check) -> Outcome:
     if kind == "revoked":
         identity = target.access.revoked
         if identity is None:
-            return absent("not tried: no revoked certificate was given (--revoked-certificate)")
+            return untried("no revoked certificate was given", "--revoked-certificate")
     else:
         identity = target.forge.make(kind)
         if identity is None and kind != "none":
-            return absent("not tried: the suite cannot issue this certificate (--ca-key)")
+            return untried("the suite cannot issue this certificate", "--ca-key")
     logins: list[list[str]] = check.parameters.get("logins", [[]])
     told: list[str] = []
     for version in _VERSIONS:
@@ -77,7 +77,7 @@ async def attempt(
 async def user_name(target: BrokerTarget, _: Check) -> Outcome:
     """A user name in CONNECT does not make another of who shows a certificate."""
     if target.access.other is None:
-        return absent("not tried: no other identity was given (--other-certificate)")
+        return untried("no other identity was given", "--other-certificate")
     name = _common_name(target.access.other)
     topic = target.channel(target.access.foreign_topic)
     async with await target.client("reader") as watcher:

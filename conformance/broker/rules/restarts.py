@@ -10,7 +10,7 @@ from conformance.broker.link import SilenceError
 from conformance.broker.rules.common import BrokerRule, came, subscribed
 from conformance.broker.rules.limits import drained
 from conformance.suite.check import Check
-from conformance.suite.outcome import Outcome, absent, failed, passed
+from conformance.suite.outcome import Outcome, failed, passed, untried
 from conformance.suite.target import TargetError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def restartable(rule: BrokerRule) -> BrokerRule:
 
     async def asked(target: BrokerTarget, check: Check) -> Outcome:
         if target.access.restart is None:
-            return absent("not tried: nothing was given that kills and starts the broker (--restart-command)")
+            return untried("nothing was given that kills and starts the broker", "--restart-command")
         return await rule(target, check)
 
     return asked
@@ -68,10 +68,11 @@ async def retained(target: BrokerTarget, _: Check) -> Outcome:
 
 
 @restartable
-async def session(target: BrokerTarget, _: Check) -> Outcome:
+async def session(target: BrokerTarget, check: Check) -> Outcome:
     """A session with its subscription is there after a kill."""
     client_id, topic = target.client_id(), target.channel()
-    async with await target.client("reader", client_id=client_id, keep=600) as reader:
+    clean = bool(check.parameters["clean_start"])
+    async with await target.client("reader", client_id=client_id, clean=clean, keep=600) as reader:
         await subscribed(reader, topic)
         await reader.leave()
     await _restart(target)
@@ -93,7 +94,7 @@ async def queued(target: BrokerTarget, check: Check) -> Outcome:
     """Messages that were acknowledged for a subscriber that is away are there after a kill."""
     count = int(check.parameters["messages"])
     client_id, topic = target.client_id(), target.channel()
-    async with await target.client("reader", client_id=client_id, keep=600) as reader:
+    async with await target.client("reader", client_id=client_id, clean=False, keep=600) as reader:
         await subscribed(reader, topic)
         await reader.leave()
     payloads = [f"{number:06d}".encode() for number in range(count)]

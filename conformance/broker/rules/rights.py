@@ -9,7 +9,7 @@ from conformance.broker.link import ClosedError, SilenceError
 from conformance.broker.rules.common import came, modern, pair, subscribed
 from conformance.broker.wire import Message, Will
 from conformance.suite.check import Check
-from conformance.suite.outcome import Outcome, absent, failed, passed
+from conformance.suite.outcome import Outcome, absent, failed, passed, untried
 from conformance.suite.target import TargetError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 GRACE = 0.3
 """Seconds to wait for what must not come, after everything else has come."""
 
-_NO_OTHER = "not tried: no other identity was given (--other-certificate)"
+_NO_OTHER = "no other identity was given"
 
 
 async def publish(target: BrokerTarget, _: Check) -> Outcome:
@@ -90,7 +90,7 @@ async def told(target: BrokerTarget, _: Check) -> Outcome:
 async def read(target: BrokerTarget, check: Check) -> Outcome:
     """The client receives nothing of a foreign topic, by whichever filter it subscribes."""
     if target.access.other is None:
-        return absent(_NO_OTHER)
+        return untried(_NO_OTHER, "--other-certificate")
     topic = target.channel(target.access.foreign_topic)
     pattern = str(check.parameters["filter"]).format(topic=topic)
     if pattern.startswith("$share") and not target.modern:
@@ -144,7 +144,7 @@ async def will(target: BrokerTarget, _: Check) -> Outcome:
 async def session(target: BrokerTarget, _: Check) -> Outcome:
     """With somebody else's client identifier one does not get somebody else's messages."""
     if not target.access.separate and target.access.other is None:
-        return absent(_NO_OTHER)
+        return untried(_NO_OTHER, "--other-certificate")
     thief = "client" if target.access.separate else "other"
     client_id = target.client_id()
     topic = target.channel()

@@ -145,7 +145,7 @@ class MiniBroker:
             session = self.sessions[client_id] = Session(client_id)
         session.identity, session.expiry, session.outlet = connection.identity, expiry, connection
         session.will = None
-        if expiry and not present:
+        if expiry and not present and not (clean and self.has("restart-forgets-clean-starts")):
             self._log.write("session", client=client_id, identity=connection.identity, expiry=expiry)
         return session, present
 
