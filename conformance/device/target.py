@@ -10,19 +10,23 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
 
-from conformance.device import model, security
+from conformance.device import declared, model, security
 from conformance.device.access import Access
 from conformance.device.crawl import crawl
 from conformance.device.prober import Prober, prober_of
 from conformance.device.session import Session
 from conformance.device.snapshot import Node, Reading, Snapshot, Structure, Text
+from conformance.suite.catalogue import shipped
 from conformance.suite.check import TargetKind
 from conformance.suite.claims import Claim
+from conformance.suite.outcome import Verdict
 from conformance.suite.report import TreeNode
 from conformance.suite.target import Rule
 
 _DEPTH = 12
 _VALUE = 80
+UNIT_RULE = "model.unit"
+"""Of the checks that find out whether a conformance unit is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +78,27 @@ class DeviceTarget:
         await self.session.close()
 
     async def claim(self) -> Claim:
-        """The profiles of its ServerProfileArray."""
+        """The profiles of its ServerProfileArray that the catalogue knows, and the units whose nodes are there."""
         found = self.snapshot.server.get("ServerCapabilities/ServerProfileArray", Reading())
-        uris = [one for one in found.value if isinstance(one, str)] if isinstance(found.value, list) else []
-        known = tuple(one for one in uris if one in self.known_profiles)
+        told = found.value if isinstance(found.value, list) else []
+        catalogue = shipped()
+        known = {one.uri for one in catalogue.profiles.values() if one.uri}
+        units = [
+            unit
+            for check in catalogue.of(self.kind)
+            if check.rule == UNIT_RULE and declared.unit(self.snapshot, check.parameters).verdict is Verdict.PASS
+            for unit in check.units
+        ]
         build = self.build_info()
         return Claim(
             product=build.get("ProductName", ""),
             vendor=build.get("ManufacturerName", ""),
             version=build.get("SoftwareVersion", ""),
             target=self.kind,
-            profiles=known,
+            profiles=tuple(one for one in told if one in known),
+            units=tuple(dict.fromkeys(units)),
             written=False,
         )
-
-    known_profiles: frozenset[str] = frozenset()
-    """URIs that the catalogue knows; a device may name others, which say nothing here."""
 
     def build_info(self) -> dict[str, str]:
         """BuildInfo by field, as text."""

@@ -35,6 +35,7 @@ MARKS: dict[str, tuple[str, ...]] = {
     "MachineTool Production LastTransition": ("ProductionStateMachineType/LastTransition",),
     "MachineTool Production Job": ("ProductionJobType",),
     "MachineTool Production Job Available": ("ProductionJobType",),
+    "MachineTool Production InterruptionConditionType": (),  # conditions, which only events show
     "MachineTool Production Dynamic Job List": ("ProductionJobListType/NodeVersion",),
     "MachineTool Production Simple Parts Monitoring": (
         "ProductionJobType/PartsGood",

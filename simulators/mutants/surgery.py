@@ -61,10 +61,6 @@ class Surgery:
             self._saved[node] = _Saved(data, values, [copy.copy(one) for one in data.references])
         return data
 
-    def added(self, node: Id) -> None:
-        """A node that was made since; it goes again."""
-        self._new.append(node)
-
     def write(self, node: Id, attribute: ua.AttributeIds, variant: ua.Variant, status: int = 0) -> None:
         """Set an attribute."""
         data = self.touch(node)
@@ -109,6 +105,42 @@ class Surgery:
         self.write(node, ua.AttributeIds.BrowseName, ua.Variant(name, ua.VariantType.QualifiedName))
         for reference in self._towards(node):
             reference.BrowseName = name
+
+    def display(self, node: Id, name: ua.LocalizedText) -> None:
+        """Give a node another display name, wherever it is told."""
+        self.write(node, ua.AttributeIds.DisplayName, ua.Variant(name, ua.VariantType.LocalizedText))
+        for reference in self._towards(node):
+            reference.DisplayName = name
+
+    def untype(self, node: Id) -> None:
+        """Take a node's type definition away."""
+        data = self.touch(node)
+        data.references[:] = [one for one in data.references if one.ReferenceTypeId != HAS_TYPE or not one.IsForward]
+        for reference in self._towards(node):
+            reference.TypeDefinition = ua.NodeId()
+
+    def link(self, parent: Id, kind: Id, child: Id) -> None:
+        """Add a reference."""
+        self.touch(parent)
+        self.touch(child)
+        self.space.add_reference(parent, kind, child)
+
+    def object(self, node: Id, parent: Id, kind: Id, name: ua.QualifiedName, type_id: Id) -> Id:
+        """Add an object."""
+        self.touch(parent)
+        self.touch(type_id)
+        self.space.add_object(node, parent, kind, name, type_id)
+        self._new.append(node)
+        return node
+
+    def variable(self, node: Id, parent: Id, kind: Id, name: ua.QualifiedName, type_id: Id, value: ua.Variant) -> Id:
+        """Add a variable; its data type is the built-in type of its value."""
+        self.touch(parent)
+        self.touch(type_id)
+        data_type, shown = ua.NodeId(value.VariantType.value), ua.DataValue(value)
+        self.space.add_variable(node, parent, kind, name, type_id, data_type=data_type, rank=-1, value=shown)
+        self._new.append(node)
+        return node
 
     def retype(self, node: Id, kind: Id) -> None:
         """Give a node another type definition."""

@@ -34,6 +34,8 @@ POLICIES = [
     ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt,
 ]
 PRODUCT_URI = "urn:area4:simulators"
+PROFILES = ("Basic", "BasicSecure", "Monitoring", "Production", "ErrorsAndAlerts", "Components")
+"""What every simulated machine has of OPC 40501-1, 14.2."""
 
 
 class ServerError(Exception):
@@ -214,6 +216,9 @@ class SimulatorServer:
         await self.server.init()
         built = datetime(2026, 1, 1, tzinfo=UTC)
         await self.server.set_build_info(PRODUCT_URI, "area4", self.config.name, "0.1.0", "1", built)
+        shown = ua.NodeId(ua.ObjectIds.Server_ServerCapabilities_ServerProfileArray)
+        uris = [f"http://opcfoundation.org/UA-Profile/MachineTool/Server/{name}" for name in PROFILES]
+        await self.server.get_node(shown).write_value(ua.Variant(uris, ua.VariantType.String))
 
     async def set_limit(self, limit: int) -> None:
         """Advertise and enforce OperationLimits."""

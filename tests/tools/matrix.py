@@ -1,8 +1,8 @@
 """The kill matrix: which check fails on which mutant, computed over the wire, kept in docs/conformance/.
 
 Each part of the suite has a section of its own in `matrix.json`; `matrix.md` shows them all, short. A section holds for
-each check the mutants that it names and whether it failed on each, for each mutant the checks that failed on it, and
-what the reference did not simply pass.
+each check the mutants that it names and failed on (and those that it did not notice), for each mutant how many checks
+failed on it, and what the reference did not simply pass.
 
     python tests/tools/matrix.py            the sections that this file computes: compared with the committed ones
     python tests/tools/matrix.py --write    and written
@@ -35,8 +35,6 @@ ROOT = Path(__file__).parents[2]
 JSON = ROOT / "docs" / "conformance" / "matrix.json"
 PAGE = ROOT / "docs" / "conformance" / "matrix.md"
 REFERENCE = "simulators.mutants.reference:ReferenceMachine"
-_KEPT = 12
-"""Killers of a mutant that the file names besides the checks made for it; their number is always told."""
 
 
 @dataclass
@@ -48,7 +46,6 @@ class Section:
         checks: By check, the mutants it names that it failed on.
         survived: By check, the mutants it names that it did not notice.
         mutants: By mutant, how many checks failed on it.
-        killers: By mutant, the checks that failed on it: those made for it first.
         reasons: By check and mutant, what the check said; not kept in the file.
     """
 
@@ -56,7 +53,6 @@ class Section:
     checks: dict[str, list[str]] = field(default_factory=dict)
     survived: dict[str, list[str]] = field(default_factory=dict)
     mutants: dict[str, int] = field(default_factory=dict)
-    killers: dict[str, list[str]] = field(default_factory=dict)
     reasons: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def start(self, check: Check, outcome: Outcome) -> None:
@@ -69,9 +65,7 @@ class Section:
         """What all checks say of a mutant."""
         failed = [one for one in checks if fails(outcomes[one.id])]
         named = [one.id for one in failed if mutant in one.mutants]
-        others = [one.id for one in failed if mutant not in one.mutants]
         self.mutants[mutant] = len(failed)
-        self.killers[mutant] = [*named, *others[: _KEPT - len(named)]]
         for one in checks:
             if mutant in one.mutants:
                 (self.checks if one.id in named else self.survived).setdefault(one.id, []).append(mutant)
@@ -82,7 +76,6 @@ class Section:
         return {
             "checks": self.checks,
             "mutants": self.mutants,
-            "killers": self.killers,
             "reference": self.reference,
             "survived": self.survived,
         }
