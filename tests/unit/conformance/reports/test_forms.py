@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conformance.reports import compare, document, junit, sarif, text
@@ -179,6 +179,7 @@ async def test_a_hostile_name_is_text_and_steers_nothing(report: Report) -> None
     assert "\u27e6RLO\u27e7gnp.exe" in source
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_nothing_that_steers_stays(name: str) -> None:
     assert visible(visible(name)) == visible(name)
