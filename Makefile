@@ -21,7 +21,7 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	sh tests/tools/ensure.sh
-	$(BIN)/python -m tests.benchmarks.end_to_end $(ARGS)
+	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 soak: $(VENV)/.dev
 	sh tests/tools/ensure.sh

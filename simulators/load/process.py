@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """What a load process shows; rates are of all its servers together, None is as many as the subscribers take."""
+    """What a load process shows; rates are of all its servers together, None is as many as the subscribers take.
+
+    With `nodes` the child writes the NodeIds of all signals by URL to this file, as JSON.
+    """
 
     certificate: Path
     key: Path
@@ -45,6 +48,7 @@ class LoadOptions:
     host: str = "127.0.0.1"
     port: int = 0
     anonymous: bool = False
+    nodes: Path | None = None
     log_file: Path | None = None
 
     def environment(self) -> dict[str, str]:
@@ -59,6 +63,7 @@ class LoadOptions:
         line += [f"--servers={self.servers}", f"--machines={self.machines}", f"--signals={self.signals}"]
         line += [f"--types={','.join(self.types)}", f"--burst={self.burst}", f"--queue={self.queue}"]
         line += [f"--rate={'max' if self.rate is None else self.rate}"]
+        line += [f"--nodes={self.nodes}"] if self.nodes is not None else []
         return line + (["--anonymous"] if self.anonymous else [])
 
 
@@ -135,6 +140,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rate", type=rate_of, default=10_000.0, help="changes a second of all servers, or max")
     made.add_argument("--burst", type=int, default=0, help="changes of a publication with --rate max")
     made.add_argument("--queue", type=int, default=100, help="values of a signal that a server keeps")
+    made.add_argument("--nodes", type=Path, help="file for the NodeIds of all signals by URL, as JSON")
     made.add_argument("--log", default="warning", choices=("debug", "info", "warning", "error"))
     return made
 
@@ -180,6 +186,8 @@ async def _serve(options: argparse.Namespace) -> int:
     gc.freeze()
     gc.enable()
     urls = servers.urls
+    if options.nodes is not None:
+        options.nodes.write_text(json.dumps(servers.nodes()), encoding="utf-8")  # noqa: ASYNC240 - before it serves
     _say({"ready": True, "url": urls[0], "urls": urls, "pid": os.getpid(), "machines": servers.machines})
     commands = asyncio.create_task(_listen(servers, stop.set), name="commands")
     await stop.wait()

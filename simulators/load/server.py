@@ -223,6 +223,13 @@ class LoadServers:
         """Where they listen."""
         return [f"opc.tcp://{self.config.host}:{server.bserver.port}/" for server in self.servers]
 
+    def nodes(self) -> dict[str, list[str]]:
+        """NodeIds of all signals by URL, in the order in which they change."""
+        found = {}
+        for url, server in zip(self.urls, self.servers, strict=True):
+            found[url] = [node.to_string() for node in server.iserver.source.signals]
+        return found
+
     async def start(self) -> None:
         """Load the nodesets once, build all machines, listen.
 

@@ -1,14 +1,10 @@
-"""Decoder and encoder alone: microseconds per value, beside asyncua's decoder and Python's json.
-
-Run: `python -m tests.benchmarks.bench_codec`. Each figure is the best of several rounds, since what disturbs only adds.
-"""
+"""Decoder and encoder alone, beside asyncua's decoder and Python's json."""
 
 import json
-import struct
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+import pytest
 from asyncua import ua
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
@@ -18,8 +14,8 @@ from gateway.model import DataMessage, Sample, SignalRef
 from gateway.model.encode import Stamp, encode_samples
 from gateway.model.times import iso_from_ticks
 
+pytestmark = pytest.mark.benchmark
 VALUES = 1000
-ROUNDS = 25
 MOMENT = datetime(2026, 11, 22, 15, 30, 0, 123456, tzinfo=UTC)
 TICKS = 134_273_754_001_234_567
 
@@ -44,17 +40,6 @@ JSON_VALUES: dict[str, Callable[[int], object]] = {
 }
 
 
-def compare(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[float, float]:
-    """Microseconds of CPU time a value, each of its best round; they take turns, so both meet the same load."""
-    best = [float("inf"), float("inf")]
-    for _ in range(ROUNDS):
-        for index, work in enumerate((ours, theirs)):
-            begin = time.process_time()
-            work()
-            best[index] = min(best[index], time.process_time() - begin)
-    return best[0] / VALUES * 1e6, best[1] / VALUES * 1e6
-
-
 def notification(content: Callable[[int], ua.Variant]) -> bytes:
     """A DataChangeNotification as servers send it: value, status, source time."""
     items = [
@@ -72,21 +57,6 @@ def mixed(number: int) -> ua.Variant:
     return CONTENTS[kinds[number % len(kinds)]](number)
 
 
-def decoder() -> Sequence[tuple[str, float, float]]:
-    rows = []
-    for name, content in {**CONTENTS, "mixed": mixed}.items():
-        body = notification(content)
-        found: list[object] = []
-        read_changes(body, found.append)
-        assert len(found) == VALUES
-        figures = compare(
-            lambda body=body: read_changes(body, [].append),
-            lambda body=body: struct_from_binary(ua.DataChangeNotification, Buffer(body)),
-        )
-        rows.append((name, *figures))
-    return rows
-
-
 def plain_json(samples: Sequence[Sample]) -> bytes:
     """The same message as one would write it with the standard library."""
     body = [
@@ -96,35 +66,49 @@ def plain_json(samples: Sequence[Sample]) -> bytes:
     return json.dumps({**head, "samples": body}).encode()
 
 
-def encoder() -> Sequence[tuple[str, float, float]]:
+ALL = {**CONTENTS, "mixed": mixed}
+
+
+def told(benchmark, label: str) -> None:
+    benchmark.extra_info.update(label=label, count=VALUES, per="value")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_decoder(benchmark, name: str) -> None:
+    body = notification(ALL[name])
+    found: list[object] = []
+    read_changes(body, found.append)
+    assert len(found) == VALUES
+    told(benchmark, f"decoder, {name}")
+    benchmark(lambda: read_changes(body, [].append))
+
+
+def test_asyncuas_decoder(benchmark) -> None:
+    body = notification(mixed)
+    told(benchmark, "asyncua's decoder, mixed")
+    benchmark(lambda: struct_from_binary(ua.DataChangeNotification, Buffer(body)))
+
+
+def samples_of(name: str) -> list[Sample]:
     signals = [SignalRef(f"Monitoring/Spindle{number}/Override") for number in range(50)]
-    stamp = Stamp("urn:maker:mill:7", "e", 1, TICKS)
-    rows = []
-    for name, content in JSON_VALUES.items():
-        samples = [
-            Sample(signals[number % 50], content(number), TICKS + number * 20_000)  # type: ignore[arg-type]  # JSON values
-            for number in range(VALUES)
-        ]
-        assert json.loads(encode_samples(stamp, samples)) == json.loads(plain_json(samples))
-        DataMessage.model_validate_json(encode_samples(stamp, samples))
-        figures = compare(
-            lambda samples=samples: encode_samples(stamp, samples), lambda samples=samples: plain_json(samples)
-        )
-        rows.append((name, *figures))
-    return rows
+    return [
+        Sample(signals[number % 50], JSON_VALUES[name](number), TICKS + number * 20_000) for number in range(VALUES)
+    ]
 
 
-def show(title: str, peer: str, rows: Sequence[tuple[str, float, float]]) -> None:
-    print(f"\n| {title} | us per value | {peer} | ratio |\n|---|---|---|---|")
-    for name, ours, theirs in rows:
-        print(f"| {name} | {ours:.2f} | {theirs:.2f} | {ours / theirs:.3f} |")
+STAMP = Stamp("urn:maker:mill:7", "e", 1, TICKS)
 
 
-def main() -> None:
-    assert struct.calcsize("P") == 8, "figures of 64-bit computers"
-    show("decoder, a notification of 1000 values", "asyncua", decoder())
-    show("encoder, a message of 1000 samples", "json of the standard library", encoder())
+@pytest.mark.parametrize("name", JSON_VALUES)
+def test_encoder(benchmark, name: str) -> None:
+    samples = samples_of(name)
+    assert json.loads(encode_samples(STAMP, samples)) == json.loads(plain_json(samples))
+    DataMessage.model_validate_json(encode_samples(STAMP, samples))
+    told(benchmark, f"encoder, {name}")
+    benchmark(lambda: encode_samples(STAMP, samples))
 
 
-if __name__ == "__main__":
-    main()
+def test_json_of_the_standard_library(benchmark) -> None:
+    samples = samples_of("float")
+    told(benchmark, "json of the standard library, float")
+    benchmark(lambda: plain_json(samples))
