@@ -1,6 +1,6 @@
 #!/bin/sh
 # What the tests need beside Python: a real MQTT broker, Node.js for the OPC UA server of another stack, clocks that
-# jump (libfaketime) and cables that can be unplugged (network namespaces).
+# jump (libfaketime), cables that can be unplugged (network namespaces), and a browser that looks at report pages.
 # Installed from Debian's packages where missing, which takes root; without root it says what to install.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -12,6 +12,7 @@ command -v curl >/dev/null || missing="$missing curl"
 command -v openssl >/dev/null || missing="$missing openssl"
 command -v node >/dev/null || missing="$missing nodejs"
 command -v npm >/dev/null || missing="$missing npm"
+command -v chromium >/dev/null || missing="$missing chromium"
 command -v faketime >/dev/null || missing="$missing faketime"
 [ -x /usr/sbin/ip ] || command -v ip >/dev/null || missing="$missing iproute2"
 if [ -n "$missing" ]; then
