@@ -26,6 +26,8 @@ _port = click.option("--port", type=click.IntRange(0, 65_535), default=0, show_d
 _anonymous = click.option("--anonymous", is_flag=True, help="Log in anybody who has a trusted client certificate.")
 _json = click.option("--json", "as_json", is_flag=True, help="Say what a client needs as one line of JSON.")
 
+_json_list = click.option("--json", "as_json", is_flag=True, help="As JSON, with what each breaks.")
+
 
 @click.group("sim")
 def command() -> None:
@@ -102,6 +104,49 @@ def machine(
     asyncio.run(_run(SimulatorProcess(options), pki, name, as_json=as_json))
 
 
+@command.command("mutant")
+@click.argument("identifier", metavar="ID")
+@_folder
+@_port
+@_anonymous
+@_json
+@click.option("--kind", help="Machine that is broken; by default one that shows everything of OPC 40501-1.")
+def mutant(identifier: str, folder: Path, port: int, anonymous: bool, as_json: bool, kind: str | None) -> None:
+    """A server that is broken in one way: the mutant device of this ID (`area4 sim mutants` lists them)."""
+    from simulators.mutants.reference import KIND  # noqa: PLC0415 - the extra `lab`, only here
+    from simulators.mutants.registry import device_mutants  # noqa: PLC0415 - likewise
+    from simulators.process import Options, SimulatorProcess  # noqa: PLC0415 - likewise
+
+    known = device_mutants()
+    if identifier not in known:
+        raise click.BadParameter(f"{identifier} is no mutant device; `area4 sim mutants` lists them", param_hint="ID")
+    pki = _lab(folder / "mutant", "mutant")
+    own = pki.machines["mutant"]
+    options = Options(
+        (kind or KIND,), own.certificate_der, own.key, (own.trusted_certs, own.trusted_crl), (pki.users.root,),
+        port=port, anonymous=anonymous,
+    )  # fmt: skip
+    if not as_json:
+        say(f"{known[identifier].title}: {known[identifier].breaks} ({known[identifier].source})")
+    asyncio.run(_run(SimulatorProcess(options), pki, "mutant", as_json=as_json, mutant=identifier))
+
+
+@command.command("mutants")
+@_json_list
+def mutants(as_json: bool) -> None:
+    """What can be broken: every mutant with its ID, and what a correct implementation does instead."""
+    from gateway.cli.lab import need_lab_packages  # noqa: PLC0415 - simulators, only here
+    from simulators.mutants.registry import mutants as known  # noqa: PLC0415 - likewise
+
+    need_lab_packages()
+    rows = [{"id": one.id, "title": one.title, "breaks": one.breaks, "source": one.source} for one in known().values()]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    for row in rows:
+        click.echo(f"{row['id']}\n    {row['title']} ({row['source']})")
+
+
 def _lab(folder: Path, name: str) -> LabPki:
     """The certificates of this folder, made where there are none yet."""
     from gateway.cli.lab import need_lab_packages  # noqa: PLC0415 - simulators and conformance, only here
@@ -114,7 +159,7 @@ def _lab(folder: Path, name: str) -> LabPki:
     return create_lab(root, machines=[name])
 
 
-async def _run(process: SimulatorProcess, pki: LabPki, name: str, *, as_json: bool) -> None:
+async def _run(process: SimulatorProcess, pki: LabPki, name: str, *, as_json: bool, mutant: str | None = None) -> None:
     """Start it, say what a client needs, and wait for Ctrl-C or its end."""
     from simulators.process import SimulatorProcessError  # noqa: PLC0415 - the extra `lab`, only here
 
@@ -123,7 +168,10 @@ async def _run(process: SimulatorProcess, pki: LabPki, name: str, *, as_json: bo
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         await process.start()
+        if mutant is not None:
+            await process.command(do="mutant", id=mutant)
     except SimulatorProcessError as problem:
+        await process.stop()
         raise UnreachableError(f"{problem}.") from problem
     access = {
         "urls": process.ready.get("urls", [process.url]),

@@ -25,6 +25,9 @@ _PROGNOSES = {
     "ToolUnload": "ToolUnloadPrognosisType",
     "Utility": "UtilityChangePrognosisType",
 }
+KIND = "simulators.mutants.reference:ReferenceMachine"
+"""What a simulator process is told to show it."""
+
 _JOB = "Production/ProductionPlan/Job1"
 
 

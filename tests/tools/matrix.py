@@ -29,12 +29,12 @@ from conformance.suite.catalogue import load
 from conformance.suite.check import Check, TargetKind
 from conformance.suite.outcome import Outcome, Verdict
 from security.pki.lab import create_lab
+from simulators.mutants.reference import KIND
 from simulators.process import Options, SimulatorProcess
 
 ROOT = Path(__file__).parents[2]
 JSON = ROOT / "docs" / "conformance" / "matrix.json"
 PAGE = ROOT / "docs" / "conformance" / "matrix.md"
-REFERENCE = "simulators.mutants.reference:ReferenceMachine"
 
 
 @dataclass
@@ -98,7 +98,7 @@ async def device_model(folder: Path, only: Sequence[str] = ()) -> Section:
     mutants = list(dict.fromkeys(mutant for check in checks for mutant in check.mutants))
     lab = create_lab(folder / "pki", machines=["reference"])
     server = lab.machines["reference"]
-    options = Options((REFERENCE,), server.certificate, server.key, (server.root,), anonymous=True)
+    options = Options((KIND,), server.certificate, server.key, (server.root,), anonymous=True)
     own = lab.gateway_opcua
     async with SimulatorProcess(options) as process:
         limits = Limits(requests_per_second=10_000, request_seconds=60, connect_seconds=60)
