@@ -6,10 +6,10 @@ from pathlib import Path
 
 PROGRAM = "chromium"
 _FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions", "--disable-dev-shm-usage",
-    "--hide-scrollbars", "--virtual-time-budget=2000",
-)  # fmt: skip
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions"),
+    *("--hide-scrollbars", "--virtual-time-budget=2000"),
+)
 SECONDS = 90
 """A loaded computer may take long to start a browser."""
 
