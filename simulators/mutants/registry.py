@@ -10,11 +10,14 @@ from simulators.mutants import (
     device_endpoints,
     device_hostile,
     device_model,
+    device_services,
     device_sessions,
     device_trust,
 )
+from simulators.mutants.broker import broker_mutants
 from simulators.mutants.device import DeviceMutant
 from simulators.mutants.mutant import Mutant
+from simulators.mutants.network import network_mutants
 
 
 def device_mutants() -> dict[str, DeviceMutant]:
@@ -27,12 +30,13 @@ def device_mutants() -> dict[str, DeviceMutant]:
         device_channels.MUTANTS,
         device_sessions.MUTANTS,
         device_hostile.MUTANTS,
+        device_services.MUTANTS,
     )
 
 
 def mutants() -> Mapping[str, Mutant]:
     """Mutants of every kind."""
-    return {**device_mutants()}
+    return {**device_mutants(), **broker_mutants(), **network_mutants()}
 
 
 def _by_id(*lists: Iterable[DeviceMutant]) -> dict[str, DeviceMutant]:

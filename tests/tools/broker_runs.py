@@ -23,10 +23,12 @@ def identity(folder: PkiFolder) -> Identity:
     return Identity(folder.certificate, folder.key)
 
 
-def access_to(lab: BrokerLab, broker: BrokerMutant, *, patience: float) -> Access:
+def access_to(
+    lab: BrokerLab, broker: BrokerMutant, *, patience: float, host: str = "127.0.0.1", port: int = 0
+) -> Access:
     """Everything that the suite may be given, for a broker of the lab."""
     return Access(
-        host="127.0.0.1", port=broker.port, ca=lab.ca, client=identity(lab.of("client")),
+        host=host, port=port or broker.port, ca=lab.ca, client=identity(lab.of("client")),
         reader=identity(lab.of("reader")), other=identity(lab.of("other")), revoked=identity(lab.of("revoked")),
         ca_key=lab.ca_key, topic=TOPIC, foreign_topic=FOREIGN_TOPIC,
         plain_ports=(broker.plain_port or free_port(),), restart=broker.restart, patience=patience,

@@ -1,0 +1,1 @@
+"""What Area 4 asks of the way from a gateway to its broker."""

@@ -1,0 +1,149 @@
+"""Mutant networks: a TCP relay before a broker that is slow, narrow, forgetful or lossy, and a wrong clock."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import time
+import tomllib
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
+
+from simulators.mutants.mutant import Mutant
+
+HOST = "127.0.0.1"
+_READ = 16_384
+_EPOCH = 2_208_988_800
+_BITS = 250_000.0
+"""Bits a second of the narrow way."""
+
+
+@lru_cache
+def network_mutants() -> dict[str, Mutant]:
+    """By id."""
+    text = (files("simulators") / "mutants" / "network.toml").read_text(encoding="utf-8")
+    return {row["id"]: Mutant(**row) for row in tomllib.loads(text)["mutant"]}
+
+
+@dataclass(slots=True)
+class Way:
+    """A relay to a broker's port, right or with one fault.
+
+    Attributes:
+        target: Port of the broker.
+        fault: Empty: none.
+        port: Its own, chosen at the start.
+    """
+
+    target: int
+    fault: str = ""
+    port: int = 0
+    _server: asyncio.Server | None = None
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _open: set[asyncio.StreamWriter] = field(default_factory=set)
+    _count: int = 0
+
+    async def start(self) -> None:
+        """Listen."""
+        raw = socket.socket()
+        raw.bind((HOST, self.port))
+        if self.fault == "small-packets":
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+        self._server = await asyncio.start_server(self._serve, sock=raw)
+        self.port = raw.getsockname()[1]
+
+    async def stop(self) -> None:
+        """End everything."""
+        if self._server is not None:
+            self._server.close()
+        for writer in list(self._open):
+            writer.transport.abort()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._open.add(writer)
+        self._count += 1
+        try:
+            if self.fault != "drops-connections" or self._count % 4:
+                with contextlib.suppress(OSError):
+                    await self._relay(reader, writer)
+        finally:
+            self._tasks.discard(task)
+            self._open.discard(writer)
+            writer.transport.abort()
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.fault == "slow-handshake":
+            await asyncio.sleep(1.3)
+        there, back = await asyncio.open_connection(HOST, self.target)
+        self._open.add(back)
+        ways = [asyncio.create_task(self._pipe(reader, back, up=True))]
+        ways.append(asyncio.create_task(self._pipe(there, writer, up=False)))
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            self._open.discard(back)
+            back.transport.abort()
+
+    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool) -> None:
+        pieces = 0
+        while True:
+            async with asyncio.timeout(1.0 if self.fault == "forgets-idle" else None):
+                data = await reader.read(_READ)
+            if not data:
+                return
+            pieces += 1
+            if self.fault == "half-way" and up and len(data) < 30:  # a packet like PINGREQ, in its record
+                continue
+            await asyncio.sleep(self._wait(len(data), pieces))
+            writer.write(data)
+            await writer.drain()
+
+    def _wait(self, size: int, pieces: int) -> float:
+        if self.fault == "slow":
+            return 0.2
+        if self.fault == "narrow":
+            return size * 8 / _BITS
+        return 0.35 if self.fault == "jitter" and pieces % 4 == 0 else 0.0
+
+
+class TimeServer(asyncio.DatagramProtocol):
+    """Answers SNTP (RFC 4330) with this computer's time, or one that is wrong.
+
+    Attributes:
+        error: Seconds that its clock is ahead.
+        port: Its own, once it is started.
+    """
+
+    def __init__(self, error: float = 0.0) -> None:
+        self.error = error
+        self.port = 0
+        self._transport: asyncio.DatagramTransport | None = None
+
+    async def start(self) -> None:
+        """Listen."""
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(HOST, 0))
+        self.port = self._transport.get_extra_info("sockname")[1]
+
+    def stop(self) -> None:
+        """End."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Answer a client."""
+        if len(data) < 48 or self._transport is None:
+            return
+        now = time.time() + self.error
+        stamp = struct.pack(">II", int(now) + _EPOCH, int(now % 1 * 2**32))
+        self._transport.sendto(b"\x24\x01\0\0" + bytes(20) + data[40:48] + stamp + stamp, addr)
