@@ -10,8 +10,10 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
 
-from conformance.device import declared, model, security
+from conformance.device import behaviour, declared, model, security
 from conformance.device.access import Access
+from conformance.device.behaviour.observation import Observation
+from conformance.device.behaviour.recorder import observe
 from conformance.device.crawl import crawl
 from conformance.device.prober import Prober, prober_of
 from conformance.device.session import Session
@@ -21,7 +23,7 @@ from conformance.suite.check import TargetKind
 from conformance.suite.claims import Claim
 from conformance.suite.outcome import Verdict
 from conformance.suite.report import TreeNode
-from conformance.suite.target import Rule
+from conformance.suite.target import Rule, TargetError
 
 _DEPTH = 12
 _VALUE = 80
@@ -37,7 +39,7 @@ class Observing:
         seconds: How long; 0 leaves it out.
     """
 
-    seconds: float = 60.0
+    seconds: float = 30.0
 
 
 class DeviceTarget:
@@ -50,7 +52,7 @@ class DeviceTarget:
     """
 
     kind = TargetKind.DEVICE
-    rules: Mapping[str, Rule] = {**model.RULES, **security.RULES}
+    rules: Mapping[str, Rule] = {**model.RULES, **security.RULES, **behaviour.RULES, **behaviour.OBSERVING}
 
     def __init__(self, access: Access, observing: Observing = Observing()) -> None:
         self.access = access
@@ -58,6 +60,7 @@ class DeviceTarget:
         self.name = access.url
         self.session = Session(access)
         self.snapshot = Snapshot({})
+        self._observation: Observation | TargetError | None = None
 
     @cached_property
     def prober(self) -> Prober:
@@ -76,6 +79,21 @@ class DeviceTarget:
     async def close(self) -> None:
         """Leave nothing behind. Never raises."""
         await self.session.close()
+
+    async def observed(self) -> Observation:
+        """What was seen in the observation window, which begins with the first question about it.
+
+        Raises:
+            TargetError: The device does not let itself be watched.
+        """
+        if self._observation is None:
+            try:
+                self._observation = await observe(self.prober, self.snapshot, self.observing.seconds)
+            except TargetError as error:
+                self._observation = error
+        if isinstance(self._observation, TargetError):
+            raise self._observation
+        return self._observation
 
     async def claim(self) -> Claim:
         """The profiles of its ServerProfileArray that the catalogue knows, and the units whose nodes are there."""

@@ -153,7 +153,7 @@ def _unproven_user(server: SimulatorServer) -> list[tuple[Any, str, Any]]:
     return [(core(server), "verify_x509_token", believe)]
 
 
-def _surgery(change: Any) -> Apply:
+def surgery_of(change: Any) -> Apply:
     """A change of the server's own nodes."""
 
     async def apply(server: SimulatorServer) -> Revert:
@@ -222,6 +222,6 @@ MUTANTS: tuple[DeviceMutant, ...] = (
            patched(lambda server: [(core(server).throttle, "free", 1_000_000)])),
     mutant("no-version", "The software version cannot be read",
            "BuildInfo has no SoftwareVersion: nobody can tell whether a known weakness is there.",
-           "OPC 10000-5, 12.4", _surgery(_no_version)),
-    mutant("no-roles", "There are no roles", "The server has no RoleSet.", "OPC 10000-18, 4.3", _surgery(_no_roles)),
+           "OPC 10000-5, 12.4", surgery_of(_no_version)),
+    mutant("no-roles", "There are no roles", "The server has no RoleSet.", "OPC 10000-18, 4.3", surgery_of(_no_roles)),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 # ruff: noqa: ANN401 - asyncua's own objects come without usable annotations
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence, Sized
 from contextvars import ContextVar
 from typing import Any
@@ -31,6 +32,21 @@ LIMITS = (
 def fault(status: str) -> ServiceError:
     """The service fault of this status name."""
     return ServiceError(getattr(ua.StatusCodes, status))
+
+
+def stamped(value: ua.DataValue, wanted: ua.TimestampsToReturn) -> ua.DataValue:
+    """The value with the timestamps that a client asked for, and no others (OPC 10000-4, 7.40)."""
+    source = wanted in (ua.TimestampsToReturn.Source, ua.TimestampsToReturn.Both)
+    server = wanted in (ua.TimestampsToReturn.Server, ua.TimestampsToReturn.Both)
+    if (source or value.SourceTimestamp is None) and (server or value.ServerTimestamp is None):
+        return value
+    return dataclasses.replace(
+        value,
+        SourceTimestamp=value.SourceTimestamp if source else None,
+        SourcePicoseconds=value.SourcePicoseconds if source else None,
+        ServerTimestamp=value.ServerTimestamp if server else None,
+        ServerPicoseconds=value.ServerPicoseconds if server else None,
+    )
 
 
 class Views(ViewService):
@@ -73,10 +89,31 @@ class LimitedSession(InternalSession):
         if operations is not None and len(operations) > self.limits.get(name, len(operations)):
             raise fault("BadTooManyOperations")
 
+    def need(self, operations: Sized | None) -> None:
+        """Let a request with at least one operation pass.
+
+        Raises:
+            ServiceError: BadNothingToDo (OPC 10000-4, 7.38.2).
+        """
+        if self.external and not operations:
+            raise fault("BadNothingToDo")
+
+    def need_age(self, age: float) -> None:
+        """Let a possible MaxAge pass.
+
+        Raises:
+            ServiceError: BadMaxAgeInvalid (OPC 10000-4, 5.11.2).
+        """
+        if age < 0:
+            raise fault("BadMaxAgeInvalid")
+
     async def read(self, params: ua.ReadParameters) -> Any:
-        """Read attributes."""
+        """Read attributes, with the timestamps that are asked for."""
+        self.need(params.NodesToRead)
+        self.need_age(params.MaxAge)
         self.admit(params.NodesToRead, "MaxNodesPerRead")
-        return await super().read(params)
+        results = await super().read(params)
+        return [stamped(one, params.TimestampsToReturn) for one in results] if self.external else results
 
     async def write(self, params: ua.WriteParameters) -> Any:
         """Write attributes."""
@@ -85,8 +122,13 @@ class LimitedSession(InternalSession):
 
     async def browse(self, params: ua.BrowseParameters) -> Any:
         """Browse nodes."""
+        self.need(params.NodesToBrowse)
         self.admit(params.NodesToBrowse, "MaxNodesPerBrowse")
-        return await super().browse(params)
+        results = await super().browse(params)
+        for asked, result in zip(params.NodesToBrowse, results, strict=True):
+            if result.StatusCode.value == ua.StatusCodes.BadNodeIdInvalid and asked.NodeId not in self.aspace:
+                result.StatusCode = ua.StatusCode(ua.StatusCodes.BadNodeIdUnknown)
+        return results
 
     async def translate_browsepaths_to_nodeids(self, params: Sequence[ua.BrowsePath]) -> Any:
         """Find the nodes of browse paths."""

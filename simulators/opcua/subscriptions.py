@@ -12,7 +12,7 @@ from asyncua.server.internal_subscription import InternalSubscription
 from asyncua.server.monitored_item_service import MonitoredItemService, WhereClauseEvaluator
 from asyncua.server.subscription_service import SubscriptionService
 
-from simulators.opcua.services import CHANNEL, fault
+from simulators.opcua.services import CHANNEL, fault, stamped
 from simulators.opcua.space import Id
 
 _OVERFLOW = 0x0480
@@ -46,11 +46,19 @@ class Where(WhereClauseEvaluator):
 class MonitoredItems(MonitoredItemService):
     """The monitored items of a subscription."""
 
+    _times: Any = ua.TimestampsToReturn.Both
+
+    async def create_monitored_items(self, params: Any) -> Any:
+        """Create items, which report with the timestamps that are asked for."""
+        self._times = params.TimestampsToReturn
+        return await super().create_monitored_items(params)
+
     def _make_monitored_item_common(self, params: Any) -> Any:
         result, data = super()._make_monitored_item_common(params)
         wanted = params.RequestedParameters
         data.discard_oldest = wanted.DiscardOldest
         data.reported = None
+        data.times = self._times
         if wanted.QueueSize == 0 and params.ItemToMonitor.AttributeId != ua.AttributeIds.EventNotifier:
             result.RevisedQueueSize = data.queue_size = 1
         if wanted.SamplingInterval >= 0:
@@ -97,7 +105,7 @@ class MonitoredItems(MonitoredItemService):
 
     async def report(self, data: Any, value: ua.DataValue) -> None:
         """Queue a value for the client."""
-        note = ua.MonitoredItemNotification(data.client_handle, value)
+        note = ua.MonitoredItemNotification(data.client_handle, stamped(value, data.times))
         await self.isub.enqueue_datachange_event(data.monitored_item_id, note, data.queue_size)
 
     async def report_current(self) -> None:
@@ -111,12 +119,13 @@ class MonitoredItems(MonitoredItemService):
 class Subscription(InternalSubscription):
     """A subscription whose losses can be seen."""
 
+    items: type[MonitoredItems] = MonitoredItems
     _task: Any
     monitored_item_srv: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.monitored_item_srv = MonitoredItems(self, self.monitored_item_srv.aspace)
+        self.monitored_item_srv = self.items(self, self.monitored_item_srv.aspace)
 
     async def _enqueue_event(self, mid: int, eventdata: Any, size: int, queue: dict[int, list[Any]]) -> None:
         waiting = queue.get(mid)
