@@ -87,10 +87,7 @@ class Unsure(Fault):
     """Acknowledges at once and keeps the newest messages in memory, which dies with it."""
 
     early = True
-
-    def delay(self, message: Publish) -> float:  # noqa: ARG002 - of the contract
-        """Of all."""
-        return 0.2
+    lag = 2.0
 
 
 class Slow(Fault):

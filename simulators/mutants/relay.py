@@ -30,6 +30,9 @@ class Fault:
     early = False
     """The relay acknowledges each PUBLISH as soon as it has it, whatever becomes of it."""
 
+    lag = 0.0
+    """Seconds that each PUBLISH is kept in memory, while others follow it."""
+
     plain = False
     """Where the broker speaks no TLS, the relay goes on without."""
 
@@ -146,7 +149,7 @@ class Relay:
         context.load_cert_chain(ends.certificate, ends.key)
         try:
             reader, writer = await asyncio.open_connection(ends.host, ends.port, ssl=context)
-        except ssl.SSLError:
+        except (ssl.SSLError, ConnectionError):
             if not self._fault.plain:
                 raise
             return await asyncio.open_connection(ends.host, ends.port)
@@ -165,13 +168,18 @@ class Relay:
                 _write(broker, packet)
                 continue
             message = Publish.decode(packet, level)
+            if message.qos and self._fault.early:
+                _write(writer, packets.puback(message.number))
             if seconds := self._fault.delay(message):
                 await asyncio.sleep(seconds)
             sent = self._fault.publish(message)
             for one in sent:
-                _write(broker, one.packet())
-            acknowledged = any(one.number == message.number and one.qos for one in sent)
-            if message.qos and (self._fault.early or not acknowledged):
+                if self._fault.lag:
+                    asyncio.get_running_loop().call_later(self._fault.lag, _write, broker, one.packet())
+                else:
+                    _write(broker, one.packet())
+            kept = any(one.number == message.number and one.qos for one in sent)
+            if message.qos and not kept and not self._fault.early:
                 _write(writer, packets.puback(message.number))
 
     async def _down(self, broker: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
