@@ -64,6 +64,7 @@ async def discover(
         await _Builder(space, source).build(trees, discovery)
     if book is not None and discovery.machines:
         discovery.events = await load_events(reader, namespaces, types, space.values, discovery.machines, book)
+    types.forget_declarations()
     discovery.problems = [shown(one) for one in discovery.problems]
     return discovery
 

@@ -90,6 +90,13 @@ class TypeSpace:
         self._declared: dict[ua.NodeId, list[Declaration]] = {}
         self._chains: dict[ua.NodeId, Sources] = {}
 
+    def forget_declarations(self) -> None:
+        """Keep only which type is a subtype of which, once the instances are known: a megabyte for each server."""
+        self._raw.clear()
+        self._declared.clear()
+        self._chains.clear()
+        self._interfaces.clear()
+
     async def load_references(self) -> None:
         """Find out which reference types lead from a whole to its parts, vendors' own ones included."""
         whole = await self._subtypes(HIERARCHICAL)
