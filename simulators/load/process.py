@@ -187,7 +187,7 @@ async def _serve(options: argparse.Namespace) -> int:
     gc.enable()
     urls = servers.urls
     if options.nodes is not None:
-        options.nodes.write_text(json.dumps(servers.nodes()), encoding="utf-8")  # noqa: ASYNC240 - before it serves
+        options.nodes.write_text(json.dumps(servers.nodes()), encoding="utf-8")
     _say({"ready": True, "url": urls[0], "urls": urls, "pid": os.getpid(), "machines": servers.machines})
     commands = asyncio.create_task(_listen(servers, stop.set), name="commands")
     await stop.wait()

@@ -48,7 +48,7 @@ FULL = (
     Shape(50, 1, 100, (20_000.0,), 0.25),
 )
 SHORT = (
-    Shape(1, 20, 50, (2_000.0, REFERENCE, None)),
+    Shape(1, 20, 50, (1_000.0, 2_000.0, REFERENCE, None)),
     Shape(1, 20, 1000, (REFERENCE,)),
     Shape(20, 1, 50, (REFERENCE,)),
     Shape(50, 1, 100, (20_000.0,), 0.25),

@@ -125,10 +125,12 @@ def batched(_topic: bytes, payload: bytes) -> Iterable[tuple[str, float, Any]]:
         yield body["node"], _quick(body["time"]), body["value"]
 
 
-def thingsboard(_topic: bytes, payload: bytes) -> Iterable[tuple[str, float, Any]]:
+def thingsboard(topic: bytes, payload: bytes) -> Iterable[tuple[str, float, Any]]:
     """Telemetry of ThingsBoard's gateway API: devices with lists of `{"ts":..., "values":{...}}`."""
+    if topic != b"v1/gateway/telemetry":
+        return
     for device, entries in json.loads(payload).items():
-        for entry in entries if isinstance(entries, list) else ():
+        for entry in entries:
             for key, value in entry.get("values", {}).items():
                 yield f"{device}/{key}", entry["ts"] / 1000, value
 

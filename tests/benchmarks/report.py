@@ -47,11 +47,11 @@ def page(results: dict[str, Any], micro: Path) -> str:
     return "\n".join(lines)
 
 
-def write(text: str) -> None:
-    """Replace what stands between the markers of the page."""
+def write(text: str, begin: str = BEGIN, end: str = END) -> None:
+    """Replace what stands between two markers of the page."""
     old = PAGE.read_text(encoding="utf-8")
-    head, _, rest = old.partition(BEGIN)
-    PAGE.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    head, _, rest = old.partition(begin)
+    PAGE.write_text(f"{head}{begin}\n{text}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
 
 
 def _computer() -> str:
@@ -59,8 +59,9 @@ def _computer() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     busy = os.getloadavg()[2]
     parts = ", ".join(f"{name} {version(name)}" for name in ("asyncua", "paho-mqtt", "msgspec", "cryptography"))
+    system = f"{platform.system()} {platform.release().split('-')[0]}, Python {platform.python_version()}"
     return (
         f"Measured {datetime.now(UTC):%Y-%m-%d} on {model[1] if model else platform.processor()} "
-        f"({platform.machine()}), {os.cpu_count()} cores, {memory:.0f} GB, {platform.system()} "
-        f"{platform.release().split('-')[0]}; Python {platform.python_version()}, {parts}. Load average of the last 15 minutes at the end: {busy:.1f}."
+        f"({platform.machine()}), {os.cpu_count()} cores, {memory:.0f} GB, {system}, {parts}. "
+        f"Load average of the last 15 minutes at the end: {busy:.1f}."
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from security.pki.folder import PkiFolder
+from simulators.parent import die_with_parent
 from tests.benchmarks import counting
 from tests.benchmarks.peers import nodered, thingsboard
 from tests.benchmarks.stage import LoadLab
@@ -48,6 +49,7 @@ class Peer:
     content: counting.Content
     install: Callable[[], Path]
     rates: tuple[float | None, ...]
+    answer: tuple[str, str] | None = None  # what its platform would say: topic and payload
 
 
 def _npm(name: str, packages: tuple[str, ...]) -> Callable[[], Path]:
@@ -101,7 +103,8 @@ PEERS = (
     Peer("Node-RED, OPC UA nodes", nodered.command, "bench/nodered", counting.single, _npm("nodered", NODERED),
          (1000.0, 2000.0)),
     Peer("ThingsBoard gateway", thingsboard.command, "v1/#", counting.thingsboard, _venv("thingsboard", THINGSBOARD),
-         (1000.0, 2000.0)),
+         (1000.0, 2000.0),
+         thingsboard.ANSWER),
 )  # fmt: skip
 """In the order of the report."""
 
@@ -124,10 +127,18 @@ async def start(peer: Peer, lab: LoadLab, folder: Path) -> asyncio.subprocess.Pr
     for place in (folder / "node-pki", folder / "node-red-opcua-nodejs" / "PKI"):
         _trust(own, lab.pki.machines["load"].certificate_der, place)
     with (folder / "output.log").open("wb") as log:
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *peer.command(settings), stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL, cwd=folder,
             start_new_session=True, env={**os.environ, "XDG_CONFIG_HOME": str(folder)},
         )  # fmt: skip
+    if peer.answer is not None:
+        topic, payload = peer.answer
+        await asyncio.create_subprocess_exec(
+            "mosquitto_pub", "-h", "127.0.0.1", "-p", str(lab.broker.port), "-q", "1", "-t", topic, "-m", payload,
+            "--cafile", settings["mqtt_ca"], "--cert", settings["mqtt_certificate"], "--key", settings["mqtt_key"],
+            "--repeat", "40", "--repeat-delay", "0.5", preexec_fn=die_with_parent,
+        )  # fmt: skip
+    return process
 
 
 def _trust(own: PkiFolder, server: Path, place: Path) -> None:

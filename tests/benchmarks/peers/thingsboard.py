@@ -1,12 +1,15 @@
 """The ThingsBoard gateway with its OPC UA connector, as its documents configure it for subscriptions.
 
 One device for each machine, its signals as telemetry with the server's source time; storage in memory, QoS 1. A plain
-broker takes the place of the platform, so the limits that the platform would send are switched off.
+broker takes the place of the platform; the benchmark answers the question for its limits: there are none.
 """
 
 import json
 from pathlib import Path
 from typing import Any
+
+ANSWER = ("v1/devices/me/rpc/response/1", '{"maxPayloadSize":65536,"maxInflightMessages":100,"rateLimits":{}}')
+"""The gateway sends nothing until the platform has answered its question for limits: here there are none."""
 
 LOGS = {
     "version": 1, "disable_existing_loggers": False,
