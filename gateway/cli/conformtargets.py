@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,9 @@ from conformance.suite.check import TargetKind
 from conformance.suite.target import Target
 from gateway.cli.conformrun import Common, common_options, judge
 from gateway.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from conformance.broker.access import Access
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -140,73 +144,127 @@ def _gateway(start: str | None, form: str, wait: float, folder: Path, common: Co
     return GatewayTarget(stage, settings, told)
 
 
+_BROKER = (
+    click.option("--lab", type=_FOLDER, help="Instead of URL and certificates: folder of a demo that runs."),
+    click.option("--ca", type=_FILE, help="PEM: authorities that issued the broker's certificate."),
+    click.option("--certificate", type=_FILE, help="A gateway's certificate, PEM: may publish to --topic."),
+    click.option("--key", type=_FILE, help="Its key, PEM."),
+    click.option("--reader-certificate", type=_FILE, help="One that may subscribe, where the gateway's may not."),
+    click.option("--reader-key", type=_FILE, help="Its key."),
+    click.option("--topic", help="Topic that the gateway may publish to, with {} for a name of the suite's own."),
+    click.option("--plain-port", "plain_ports", type=click.IntRange(1, 65_535), multiple=True,
+                 help="Port on which no listener without TLS may be; 1883 by default. May be given again."),
+    click.option("--patience", type=click.FloatRange(1), default=15.0, show_default=True,
+                 help="Seconds that it may take to answer."),
+)  # fmt: skip
+
+
+def _broker_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_BROKER):
+        command = option(command)
+    return command
+
+
 @click.command("broker")
 @click.argument("url", required=False)
-@click.option("--lab", type=_FOLDER, help="Instead of URL and certificates: folder of a demo that runs.")
-@click.option("--ca", type=_FILE, help="PEM: authorities that issued the broker's certificate.")
-@click.option("--certificate", type=_FILE, help="A gateway's certificate, PEM: may publish to --topic.")
-@click.option("--key", type=_FILE, help="Its key, PEM.")
-@click.option("--reader-certificate", type=_FILE, help="A certificate that may subscribe, where the gateway's may not.")
-@click.option("--reader-key", type=_FILE, help="Its key.")
-@click.option("--other-certificate", type=_FILE, help="Another gateway's certificate: may publish to --foreign-topic.")
+@_broker_options
+@click.option("--other-certificate", type=_FILE, help="Another gateway's: may publish to --foreign-topic.")
 @click.option("--other-key", type=_FILE, help="Its key.")
-@click.option("--revoked-certificate", type=_FILE, help="A certificate that the broker's revocation list names.")
+@click.option("--revoked-certificate", type=_FILE, help="One that the broker's revocation list names.")
 @click.option("--revoked-key", type=_FILE, help="Its key.")
 @click.option("--ca-key", type=_FILE, help="Key of a test authority of client certificates; the suite issues bad ones.")
-@click.option("--topic", help="Topic that the gateway may publish to, with {} for a name of the suite's own.")
-@click.option("--foreign-topic", help="Likewise, one that it may not.")
-@click.option("--plain-port", "plain_ports", type=click.IntRange(1, 65_535), multiple=True,
-              help="Port on which no listener without TLS may be; 1883 by default. May be given again.")  # fmt: skip
+@click.option("--foreign-topic", help="Topic that the gateway may neither publish to nor read, with {}.")
 @click.option("--restart-command", metavar="COMMAND", help="Kills the broker without warning and starts it again.")
-@click.option("--patience", type=click.FloatRange(1), default=15.0, show_default=True,
-              help="Seconds that it may take to answer.")  # fmt: skip
 @common_options
-def broker(url: str | None, lab: Path | None, **options: Any) -> None:
+def broker(url: str | None, **options: Any) -> None:
     """Judge the MQTT broker at URL (mqtts://host:port) as a gateway relies on it."""
     common = Common.of(options)
+    url = _broker_url(url, options)
+    judge(TargetKind.BROKER, common, lambda: _broker(url, options))
+
+
+@click.command("network")
+@click.argument("url", required=False)
+@_broker_options
+@click.option("--time-server", metavar="HOST[:PORT]", help="Answers SNTP; the clock of the shop floor is to be its.")
+@common_options
+def network(url: str | None, time_server: str | None, **options: Any) -> None:
+    """Judge the way from here to the broker at URL (mqtts://host:port): throughput, round trip, TLS, clock.
+
+    Throughput is measured only with --allow-stress.
+    """
+    common = Common.of(options)
+    url = _broker_url(url, options)
+    judge(TargetKind.NETWORK, common, lambda: _network(url, time_server, options))
+
+
+def _broker_url(url: str | None, options: dict[str, Any]) -> str:
+    """Where the broker is; a demo's folder fills in what was not given."""
+    lab = options.pop("lab")
     if (url is None) == (lab is None):
         raise click.UsageError("give either the URL of a broker, or --lab with the folder of a demo")
     if lab is not None:
         found = _lab_broker(lab)
-        url = found.pop("url")
+        url = str(found.pop("url"))
         options.update({name: value for name, value in found.items() if options[name] is None})
     missing = [f"--{name}" for name in ("ca", "certificate", "key") if options[name] is None]
     if missing:
         raise click.UsageError(f"missing: {', '.join(missing)}; or --lab with the folder of a demo")
-    judge(TargetKind.BROKER, common, lambda: _broker(url or "", options))
+    return url or ""
 
 
 def _broker(url: str, options: dict[str, Any]) -> Target:
-    from conformance.broker.access import Access, AccessError, Identity, address, by_command  # noqa: PLC0415
     from conformance.broker.target import BrokerTarget  # noqa: PLC0415
 
-    def identity(cert: str, key: str) -> Identity | None:
-        _pair(options, cert, key)
-        return None if options[cert] is None else Identity(options[cert], options[key])
+    return BrokerTarget(_broker_access(url, options), repeat=_again("broker", url, options))
 
-    given = {name: options[name] for name in ("topic", "foreign_topic") if options[name] is not None}
+
+def _network(url: str, time_server: str | None, options: dict[str, Any]) -> Target:
+    from conformance.network.target import NetworkTarget  # noqa: PLC0415
+
+    host, _, port = (time_server or "").partition(":")
+    if port and not port.isdecimal():
+        raise ConfigurationError(f"--time-server {time_server}; allowed is HOST or HOST:PORT.")
+    return NetworkTarget(
+        _broker_access(url, options),
+        time_server=(host, int(port or 123)) if host else None,
+        repeat=_again("network", url, {**options, "time_server": time_server}),
+    )
+
+
+def _broker_access(url: str, options: dict[str, Any]) -> Access:
+    from conformance.broker.access import Access, AccessError, Identity, address, by_command  # noqa: PLC0415
+
+    def identity(name: str) -> Identity | None:
+        certificate, key = (f"{name}_certificate", f"{name}_key") if name else ("certificate", "key")
+        if options.get(certificate) is None and options.get(key) is None:
+            return None
+        _pair(options, certificate, key)
+        return Identity(options[certificate], options[key])
+
+    given = {name: options[name] for name in ("topic", "foreign_topic") if options.get(name)}
     if options["plain_ports"]:
         given["plain_ports"] = options["plain_ports"]
-    client = identity("certificate", "key")
+    client = identity("")
     assert client is not None
+    restart = options.get("restart_command")
     try:
         host, port = address(url)
-        access = Access(
+        return Access(
             host=host,
             port=port,
             ca=options["ca"],
             client=client,
-            reader=identity("reader_certificate", "reader_key"),
-            other=identity("other_certificate", "other_key"),
-            revoked=identity("revoked_certificate", "revoked_key"),
-            ca_key=options["ca_key"],
-            restart=by_command(options["restart_command"]) if options["restart_command"] else None,
+            reader=identity("reader"),
+            other=identity("other"),
+            revoked=identity("revoked"),
+            ca_key=options.get("ca_key"),
+            restart=by_command(restart) if restart else None,
             patience=options["patience"],
             **given,
         )
     except AccessError as error:
         raise ConfigurationError(f"{error}.") from error
-    return BrokerTarget(access, repeat=_again("broker", url, options))
 
 
 def _lab_broker(folder: Path) -> dict[str, Any]:

@@ -109,6 +109,7 @@ def test_ctrl_c_ends_a_run_with_its_report(target: FakeTarget, tmp_path: Path, c
         (["robot"], "'robot'"),
         (["broker", "mqtts://localhost"], "missing: --ca, --certificate, --key"),
         (["broker"], "give either the URL of a broker, or --lab"),
+        (["network"], "give either the URL of a broker, or --lab"),
         (["compare"], "REPORT"),
     ],
 )
