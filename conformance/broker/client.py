@@ -35,6 +35,7 @@ class Client(Link):
         self.farewell: Answer | None = None
         self.acknowledge = True
         self._next = 0
+        self._filters: list[str] = []
 
     async def answer(self, *kinds: int, within: float | None = None) -> Packet:
         """The next packet of one of these types; messages that come before go to the inbox and are acknowledged.
@@ -53,7 +54,7 @@ class Client(Link):
                 self.farewell = self._read(wire.read_answer, packet)
                 raise ClosedError(f"the broker disconnected with reason 0x{self.farewell.reason:02X}")
             if packet.kind == Kind.PUBLISH:
-                await self._keep(self._read(wire.read_message, packet))
+                await self._keep(self._asked_for(self._read(wire.read_message, packet)))
 
     async def connect(
         self,
@@ -144,6 +145,7 @@ class Client(Link):
             TargetError: No answer, or one that does not fit.
         """
         packet_id = self.number()
+        self._filters.append(pattern)
         entries = entries if self.version >= wire.V5 else ()
         await self.send(wire.subscribe(packet_id, [(pattern, options)], entries=entries, version=self.version))
         ack = await self.acknowledged(packet_id, Kind.SUBACK)
@@ -166,7 +168,8 @@ class Client(Link):
         """
         if self.inbox:
             return self.inbox.popleft()
-        message = self._read(wire.read_message, await self.answer(Kind.PUBLISH, within=within))
+        packet = await self.answer(Kind.PUBLISH, within=within)
+        message = self._asked_for(self._read(wire.read_message, packet))
         await self._thank(message)
         return message
 
@@ -207,6 +210,17 @@ class Client(Link):
         """A packet identifier that is not in use."""
         self._next = self._next % 60_000 + 1
         return self._next
+
+    def _asked_for(self, message: Message) -> Message:
+        """A message of a filter of this connection; in a session that was there before any may come.
+
+        Raises:
+            TargetError: Nobody subscribed to its topic.
+        """
+        known = not self.welcome.session_present and self._filters
+        if known and not any(wire.matches(one, message.topic) for one in self._filters):
+            raise TargetError(f"a message came on {message.topic}, to which this client has not subscribed")
+        return message
 
     async def _keep(self, message: Message) -> None:
         self.inbox.append(message)

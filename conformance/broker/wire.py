@@ -255,6 +255,19 @@ def disconnect(reason: int = 0, entries: Properties = (), *, version: int = V5) 
     return frame(Kind.DISCONNECT, 0, body)
 
 
+def matches(pattern: str, topic: str) -> bool:
+    """A topic filter, shared or not, matches a topic name (MQTT 5.0, 4.7.1 and 4.8.2)."""
+    if pattern.startswith("$share/"):
+        pattern = pattern.split("/", 2)[-1]
+    wanted, levels = pattern.split("/"), topic.split("/")
+    if topic.startswith("$") and wanted[0] in {"+", "#"}:
+        return False
+    if wanted[-1] == "#":
+        wanted = wanted[:-1]
+        levels = levels[: len(wanted)]
+    return len(wanted) == len(levels) and all(one in {"+", two} for one, two in zip(wanted, levels, strict=True))
+
+
 PING = frame(Kind.PINGREQ, 0, b"")
 
 

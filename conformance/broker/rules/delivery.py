@@ -68,7 +68,7 @@ async def repeated(target: BrokerTarget, _: Check) -> Outcome:
         try:
             again = await reader.message()
         except SilenceError:
-            return failed("the unacknowledged message did not come again", came("message", before))
+            return failed(f"not repeated within {target.access.patience:g} s of the reconnect", came("message", before))
         await reader.leave()
     return _same(before, again)
 

@@ -81,3 +81,25 @@ def test_the_bytes_of_a_connect_are_those_of_the_standard() -> None:
 def test_a_server_hello_is_read_or_refused(body: bytes) -> None:
     with suppress(TargetError):  # and nothing else
         assert hello.read_server_hello(body).raw == body
+
+
+@pytest.mark.parametrize(
+    ("pattern", "topic", "expected"),
+    [
+        ("a/b", "a/b", True),
+        ("a/+", "a/b", True),
+        ("a/+", "a/b/c", False),
+        ("a/#", "a", True),
+        ("a/#", "a/b/c", True),
+        ("#", "a/b", True),
+        ("#", "$SYS/x", False),
+        ("+/x", "$SYS/x", False),
+        ("$SYS/#", "$SYS/x", True),
+        ("$share/group/a/+", "a/b", True),
+        ("a/b", "A/b", False),
+        ("+", "/a", False),
+        ("+/+", "/a", True),
+    ],
+)
+def test_a_filter_matches(pattern: str, topic: str, expected: bool) -> None:
+    assert wire.matches(pattern, topic) is expected
