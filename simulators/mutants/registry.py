@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from simulators.mutants import (
     device_basics,
+    device_behaviour,
     device_channels,
     device_endpoints,
     device_hostile,
@@ -16,6 +17,7 @@ from simulators.mutants import (
 )
 from simulators.mutants.broker import broker_mutants
 from simulators.mutants.device import DeviceMutant
+from simulators.mutants.gateway_table import gateway_mutants
 from simulators.mutants.mutant import Mutant
 from simulators.mutants.network import network_mutants
 
@@ -31,12 +33,13 @@ def device_mutants() -> dict[str, DeviceMutant]:
         device_sessions.MUTANTS,
         device_hostile.MUTANTS,
         device_services.MUTANTS,
+        device_behaviour.MUTANTS,
     )
 
 
 def mutants() -> Mapping[str, Mutant]:
     """Mutants of every kind."""
-    return {**device_mutants(), **broker_mutants(), **network_mutants()}
+    return {**device_mutants(), **gateway_mutants(), **broker_mutants(), **network_mutants()}
 
 
 def _by_id(*lists: Iterable[DeviceMutant]) -> dict[str, DeviceMutant]:

@@ -83,7 +83,9 @@ def identity(seen: Observation, _parameters: Mapping[str, Any]) -> Outcome:
     if not all(ids):
         return failed("an event has no EventId")
     if len(set(ids)) < len(ids):
-        return failed(f"{len(ids)} events have {len(set(ids))} EventIds")
+        twice = next(one for one in ids if ids.count(one) > 1)
+        shown = Evidence(what="bytes", where="EventId", content=bytes(twice).hex())
+        return failed(f"{len(ids)} events have {len(set(ids))} EventIds", shown)
     return passed(f"{len(ids)} events, each with its EventId")
 
 
