@@ -16,7 +16,7 @@ from conformance.suite.report import Report
 from conformance.suite.runner import run
 from simulators.broker import free_port
 from simulators.mutants.broker import BrokerLab, BrokerMutant, broker_mutants
-from tests.tools import broker_runs
+from tests.tools import broker_runs, foreign_brokers
 from tests.tools.broker_runs import SETTINGS, identity, judged
 
 PATIENT = 40.0
@@ -179,3 +179,24 @@ def test_wrong_files_and_topics_are_told(lab: BrokerLab, tmp_path: Path) -> None
     with pytest.raises(AccessError, match="missing"):
         Access("localhost", 1, lab.ca, Identity(tmp_path / "missing.pem", client.key))
     assert address("mqtts://plant.example") == ("plant.example", 8883)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("mosquitto-default", {"broker.restart.queued", "broker.restart.retained", "broker.limits.offline-queue"}),
+        ("aedes", {"broker.restart.queued", "broker.qos1.repeated", "broker.malformed.nul"}),
+        ("nats", {"broker.client.revoked"}),
+        ("amqtt", {"broker.client.no-certificate", "broker.session.taken-over", "broker.restart.queued"}),
+    ],
+)
+async def test_what_is_known_of_other_brokers_is_found(name: str, expected: set[str], tmp_path: Path) -> None:
+    """docs/conformance/findings.md; the suite itself never fails, and what these do right is not denied."""
+    cache = Path.home() / ".cache" / "area4-foreign"
+    report = await foreign_brokers.judged(name, cache, tmp_path, patience=10)
+    failed = {one.check.id for one in report.results if one.state in {State.FAIL, State.NON_STRICT}}
+    assert expected <= failed
+    assert report.count(State.ERROR) == 0
+    passed = {one.check.id for one in report.results if one.state is State.PASS}
+    assert passed >= {"broker.connect.accepted", "broker.qos1.acknowledged", "broker.client.rogue"}
