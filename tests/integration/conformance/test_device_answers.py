@@ -9,25 +9,31 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from asyncua import ua
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from conformance.device.access import Access, Limits
 from conformance.device.authority import TestAuthority
 from conformance.device.behaviour import RULES as BEHAVIOUR
 from conformance.device.prober import Prober, identity_of
 from conformance.device.security import RULES as SECURITY
+from conformance.device.target import DeviceTarget, Observing
 from conformance.device.wire.session import Login
-from conformance.suite.catalogue import load
+from conformance.suite.catalogue import load, shipped
 from conformance.suite.check import Check
-from conformance.suite.outcome import Outcome, Verdict
+from conformance.suite.outcome import Outcome, State, Verdict
+from conformance.suite.runner import Settings, run
 from conformance.suite.target import TargetError
 from simulators.mutants.registry import device_mutants
 from simulators.opcua.control import Control
+from simulators.opcua.mended import Processor
 from simulators.opcua.server import ServerConfig, SimulatorServer
 
 RULES = {**SECURITY, **BEHAVIOUR}
@@ -119,7 +125,16 @@ async def rig(the_rig: Rig) -> AsyncIterator[Rig]:
     await the_rig.become(None)
 
 
-@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+LONG = ("D-12.half-open", "D-12.limit", "subscription.overflow", "A-03.throttle")
+"""Checks that wait for long by their nature."""
+
+
+def marked(check: Check, *more: str) -> Any:
+    marks = pytest.mark.soak if any(name in check.id for name in LONG) else ()
+    return pytest.param(check, *more, marks=marks, id="-".join((check.id, *more)))
+
+
+@pytest.mark.parametrize("check", [marked(check) for check in CHECKS.values()])
 async def test_the_reference_passes(rig: Rig, check: Check) -> None:
     core = rig.server.server.iserver
     core._external_sessions.clear()
@@ -130,7 +145,7 @@ async def test_the_reference_passes(rig: Rig, check: Check) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize(("check", "mutant"), PAIRS, ids=[f"{check.id}-{mutant}" for check, mutant in PAIRS])
+@pytest.mark.parametrize(("check", "mutant"), [marked(check, mutant) for check, mutant in PAIRS])
 async def test_the_check_fails_on_its_mutant(rig: Rig, check: Check, mutant: str) -> None:
     await rig.become(mutant)
     if check.id.endswith("half-open"):
@@ -154,3 +169,70 @@ async def test_every_rule_is_used() -> None:
 async def test_half_of_the_checks_provoke_a_refusal() -> None:
     assert len(CHECKS) >= 115
     assert len({check.id for check in CHECKS.values() if "refused" in check.expected or "refused" in check.title}) > 25
+
+
+SEVERAL = ("device.behaviour.subscription", "device.behaviour.service", "device.security.S-05", "device.security.A-05")
+WRITING = {"Write", "Call", "AddNodes", "AddReferences", "DeleteNodes", "DeleteReferences", "HistoryUpdate"}
+
+
+def target_of(rig: Rig, folder: Path) -> DeviceTarget:
+    limits = Limits(requests_per_second=1_000, request_seconds=PATIENT)
+    certificate, key = folder / "client.pem", folder / "client.key.pem"
+    access = Access(rig.server.url, certificate, key, user=LOGIN.name, password=LOGIN.password, limits=limits)
+    return DeviceTarget(access, Observing(0.5))
+
+
+@pytest.fixture
+def services(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Names of the services that clients ask the server for."""
+    names = {
+        ua.NodeId(value): name.removesuffix("Request_Encoding_DefaultBinary")
+        for name, value in vars(ua.ObjectIds).items()
+        if name.endswith("Request_Encoding_DefaultBinary")
+    }
+    asked: set[str] = set()
+    usual = Processor._process_message
+
+    async def recorded(self, typeid, requesthdr, seqhdr, body):
+        asked.add(names[typeid])
+        return await usual(self, typeid, requesthdr, seqhdr, body)
+
+    monkeypatch.setattr(Processor, "_process_message", recorded)
+    return asked
+
+
+async def gone(rig: Rig) -> None:
+    core = rig.server.server.iserver
+    async with asyncio.timeout(PATIENT):
+        while core._external_sessions or core.subscription_service.subscriptions:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.02)
+
+
+async def test_a_run_writes_and_calls_nothing_and_leaves_nothing(rig: Rig, services: set[str]) -> None:
+    await gone(rig)
+    target = target_of(rig, rig.server.config.certificate.parent)
+    report = await run(target, shipped(), settings=Settings(), only=SEVERAL)
+    assert {"Read", "Browse", "Publish", "CreateMonitoredItems"} <= services
+    assert services.isdisjoint(WRITING)
+    blocked = {one.check.id for one in report.results if one.state == "blocked" and "--allow-writes" in one.blocked_by}
+    assert {"device.behaviour.service.write-refused", "device.behaviour.service.call-arguments"} <= blocked
+    assert report.count(State.PASS) > 25
+    assert not [one.check.id for one in report.results if one.state == "error"]
+    await gone(rig)
+
+
+async def test_a_run_that_is_stopped_leaves_nothing(rig: Rig) -> None:
+    await gone(rig)
+    target = target_of(rig, rig.server.config.certificate.parent)
+    seen: list[str] = []
+    task = asyncio.create_task(
+        run(target, shipped(), settings=Settings(), only=SEVERAL, progress=lambda one, *_: seen.append(one.check.id))
+    )
+    core = rig.server.server.iserver
+    async with asyncio.timeout(PATIENT):
+        while len(seen) < 4 or not core.subscription_service.subscriptions:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.005)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await gone(rig)
