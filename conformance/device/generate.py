@@ -103,8 +103,8 @@ def _declared(member: Member) -> str:
 
 
 def _aspects(member: Member) -> list[str]:
-    """What a member's mutants break: its namespace, and in turn one of the others that it has."""
-    others = ["reference"]
+    """What a member's mutant breaks, in turn: each member another of what can be broken of it."""
+    others = ["namespace", "reference"]
     if member.data.get("definition") in {_PROPERTY, _VARIABLE} or member.other_type:
         others.append("type")
     if member.data.get("data_type", "i=24") != "i=24":
@@ -112,7 +112,7 @@ def _aspects(member: Member) -> list[str]:
     if member.data.get("rank", _ANY) != _ANY:
         others.append("rank")
     turn = sum(map(ord, member.key + member.path[0][0])) % len(others)
-    return ["namespace", others[turn]]
+    return [others[turn]]
 
 
 def _mutant_of(made: _Files, scope: TypeScope, member: Member, what: str, shown: str, place: Mapping[str, Any]) -> str:
