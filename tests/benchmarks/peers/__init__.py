@@ -129,7 +129,8 @@ async def start(peer: Peer, lab: LoadLab, folder: Path) -> asyncio.subprocess.Pr
     with (folder / "output.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *peer.command(settings), stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL, cwd=folder,
-            start_new_session=True, env={**os.environ, "XDG_CONFIG_HOME": str(folder)},
+            start_new_session=True, preexec_fn=die_with_parent,
+            env={**os.environ, "XDG_CONFIG_HOME": str(folder)},
         )  # fmt: skip
     if peer.answer is not None:
         topic, payload = peer.answer
