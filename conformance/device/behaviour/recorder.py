@@ -21,6 +21,7 @@ MOST = 3_000
 """Variables that are watched."""
 _CALL = 200
 _QUEUE = 50
+_LIMIT = ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall
 _KEPT = 100_000
 _BASE = ua.NodeId(ua.ObjectIds.BaseEventType)
 _CONDITION = ua.NodeId(ua.ObjectIds.ConditionType)
@@ -56,9 +57,11 @@ async def observe(prober: Prober, snapshot: Snapshot, seconds: float) -> Observa
     """
     recorder = _Recorder(snapshot)
     async with prober.session() as session:
-        (table,) = await session.read(ua.ObjectIds.Server_NamespaceArray)
+        table, limit = await session.read(ua.ObjectIds.Server_NamespaceArray, _LIMIT)
         uris = table.Value.Value if table.Value is not None else []
         recorder.names = Names(uris if isinstance(uris, list) else [], Limits())
+        most = limit.Value.Value if limit.Value is not None else None
+        recorder.most = min(_CALL, most) if isinstance(most, int) and most > 0 else _CALL
         feed = await Feed(session).create(interval=100.0, alive=10)
         await recorder.subscribe(feed)
         await recorder.record(feed, seconds)
@@ -73,6 +76,7 @@ class _Recorder:
         self.values: list[Seen] = []
         self.events: list[Event] = []
         self.missed = ""
+        self.most = _CALL
 
     async def subscribe(self, feed: Feed) -> None:
         """Events first, then the variables."""
@@ -81,8 +85,8 @@ class _Recorder:
         await feed.monitor([watch])
         self.nodes = sorted({one.id for one in self.snapshot.variables})[:MOST]
         numbered = list(enumerate(self.nodes, 1))
-        for start in range(0, len(numbered), _CALL):
-            chunk = numbered[start : start + _CALL]
+        for start in range(0, len(numbered), self.most):
+            chunk = numbered[start : start + self.most]
             await feed.monitor([item(self.names.node(node), at, queue=_QUEUE, sampling=0.0) for at, node in chunk])
 
     async def record(self, feed: Feed, seconds: float) -> None:

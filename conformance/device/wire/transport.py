@@ -170,6 +170,8 @@ class Wire:
 
 def _error(raw: bytes, stage: str) -> Refused:
     code = int.from_bytes(raw[8:12], "little")
+    if not code >> 31:
+        return Refused(stage, reason="with an error message that names no bad status")
     reason = raw[16 : 16 + _LONGEST_REASON].decode("utf-8", "replace")
     return Refused(stage, status_name(code), reason)
 
