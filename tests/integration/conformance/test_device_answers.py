@@ -201,6 +201,14 @@ def services(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return asked
 
 
+async def swept(rig: Rig) -> None:
+    """Take away what the mutants of other tests have kept."""
+    await rig.server.forget()
+    core = rig.server.server.iserver
+    core._external_sessions.clear()
+    core.subscription_service.subscriptions.clear()
+
+
 async def gone(rig: Rig) -> None:
     core = rig.server.server.iserver
     async with asyncio.timeout(PATIENT):
@@ -209,7 +217,7 @@ async def gone(rig: Rig) -> None:
 
 
 async def test_a_run_writes_and_calls_nothing_and_leaves_nothing(rig: Rig, services: set[str]) -> None:
-    await gone(rig)
+    await swept(rig)
     target = target_of(rig, rig.server.config.certificate.parent)
     report = await run(target, shipped(), settings=Settings(), only=SEVERAL)
     assert {"Read", "Browse", "Publish", "CreateMonitoredItems"} <= services
@@ -222,7 +230,7 @@ async def test_a_run_writes_and_calls_nothing_and_leaves_nothing(rig: Rig, servi
 
 
 async def test_a_run_that_is_stopped_leaves_nothing(rig: Rig) -> None:
-    await gone(rig)
+    await swept(rig)
     target = target_of(rig, rig.server.config.certificate.parent)
     seen: list[str] = []
     task = asyncio.create_task(
