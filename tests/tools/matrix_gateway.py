@@ -2,11 +2,17 @@
 
 What a mutant does to messages is done to the messages of one true run, which needs no further process; the others
 run as processes, each on a stage of its own (`wire`).
+
+    python -m tests.tools.matrix_gateway            compute both sections (about 15 minutes) and compare
+    python -m tests.tools.matrix_gateway --write    and write them into docs/conformance/matrix.json and matrix.md
 """
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import sys
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +20,7 @@ from pathlib import Path
 from conformance.consumer import Received
 from conformance.gateway.recording import Judgement, Recording
 from conformance.gateway.target import GatewayTarget, Settings
-from conformance.suite.catalogue import Catalogue
+from conformance.suite.catalogue import Catalogue, shipped
 from conformance.suite.check import Check, TargetKind
 from conformance.suite.outcome import State, Verdict
 from conformance.suite.runner import Settings as RunSettings
@@ -22,6 +28,7 @@ from conformance.suite.runner import run
 from gateway.cli.stage import OWN, Gateway, LabStage
 from simulators.mutants.gateway_table import GatewayMutant, gateway_mutants
 from simulators.mutants.packets import Publish
+from tests.tools.matrix import JSON, PAGE, Section, merged, page, serialised
 
 RETAINED = ("description", "status")
 """Kinds that the gateway publishes retained (docs/topics.md); a subscriber that is there does not see the flag."""
@@ -120,3 +127,76 @@ def wire_mutants(catalogue: Catalogue) -> dict[str, list[str]]:
 
 def _process(check: Check) -> bool:
     return check.rule in {"log-without-secrets", "loopback-only"} or check.mutants == ("gateway.data.late",)
+
+
+BAD = frozenset({State.FAIL, State.NON_STRICT})
+"""States in which a check has noticed its mutant."""
+
+
+async def messages_section(folder: Path, catalogue: Catalogue) -> Section:
+    """One true run, and its messages as each mutant would have sent them."""
+    true, checks, section = target(folder), judged_from_messages(catalogue), Section()
+    try:
+        await settled(true)
+        for name, verdict in (await verdicts(true, checks)).items():
+            section.checks[name] = []
+            if verdict is not Verdict.PASS:
+                section.reference[name] = str(verdict)
+        for mutant in message_mutants():
+            named = [one for one in checks if mutant.id in one.mutants]
+            if not named:
+                continue  # made for a disturbance
+            seen = await verdicts(replayed(true, mutant), named)
+            _enter(section, mutant.id, {name: verdict is Verdict.FAIL for name, verdict in seen.items()})
+    finally:
+        await true.close()
+    return section
+
+
+async def processes_section(folder: Path, catalogue: Catalogue) -> Section:
+    """The true gateway under every disturbance, then each mutant that must be a process."""
+    section, mutants = Section(), wire_mutants(catalogue)
+    asked = sorted({name for names in mutants.values() for name in names})
+    states = await wire(folder / "true", catalogue, "", asked)
+    for name in asked:
+        section.checks[name] = []
+        if states[name] is not State.PASS:
+            section.reference[name] = str(states[name])
+    for mutant, names in mutants.items():
+        states = await wire(folder / mutant, catalogue, mutant, names)
+        _enter(section, mutant, {name: states[name] in BAD for name in names})
+    return section
+
+
+def _enter(section: Section, mutant: str, noticed: dict[str, bool]) -> None:
+    section.mutants[mutant] = sum(noticed.values())
+    for name, did in noticed.items():
+        (section.checks if did else section.survived).setdefault(name, []).append(mutant)
+
+
+async def sections(folder: Path) -> dict[str, Section]:
+    """Both."""
+    catalogue = shipped()
+    return {
+        "gateway, messages": await messages_section(folder / "messages", catalogue),
+        "gateway, processes": await processes_section(folder, catalogue),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compute, compare, or write; 1 if a file differs."""
+    parser = argparse.ArgumentParser(prog="python -m tests.tools.matrix_gateway")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        content = merged(asyncio.run(sections(Path(folder))))
+    stale = JSON.read_text(encoding="utf-8") != serialised(content)
+    if options.write:
+        JSON.write_text(serialised(content), encoding="utf-8")
+        PAGE.write_text(page(content), encoding="utf-8")
+    sys.stdout.write(page(content))
+    return 1 if stale and not options.write else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -100,7 +100,7 @@ def _tampered(run: tuple[Faulty, Summary]) -> tuple[Faulty, tuple[str, str]]:
 
 def test_a_value_taken_out_of_what_was_delivered_is_missed_by_name(run: tuple[Faulty, Summary]) -> None:
     demonstration, signal = _tampered(run)
-    taken = demonstration._observer.delivered[signal].pop()
+    taken = demonstration._observer._live[signal].pop().entry
     summary = demonstration._summary(1.0)
     assert not summary.lossless
     assert summary.unannounced == run[1].unannounced + 1
@@ -110,8 +110,8 @@ def test_a_value_taken_out_of_what_was_delivered_is_missed_by_name(run: tuple[Fa
 
 def test_an_altered_value_and_an_event_left_out_are_found(run: tuple[Faulty, Summary]) -> None:
     demonstration, signal = _tampered(run)
-    values = demonstration._observer.delivered[signal]
-    values[-1] = values[-1]._replace(value='"else"')
+    values = demonstration._observer._live[signal]
+    values[-1] = values[-1]._replace(entry=values[-1].entry._replace(value='"else"'))
     event = demonstration.due_events()[-1]
     demonstration._observer.events = [one for one in demonstration._observer.events if one["id"] != event["id"]]
     problems = demonstration._summary(1.0).problems
