@@ -41,8 +41,13 @@ class Witness:
 
 
 @contextlib.asynccontextmanager
-async def broker(port: int, certificate: Path | None, key: Path | None) -> AsyncIterator[Witness]:
-    """A broker that takes TLS connections with this certificate, or without one plain ones, and only listens."""
+async def broker(
+    port: int, certificate: Path | None, key: Path | None, clients: Path | None = None
+) -> AsyncIterator[Witness]:
+    """A broker that takes TLS connections with this certificate, or without one plain ones, and only listens.
+
+    With `clients`, it demands certificates of that authority.
+    """
     witness = Witness()
     context = None
 
@@ -52,6 +57,9 @@ async def broker(port: int, certificate: Path | None, key: Path | None) -> Async
     if certificate is not None and key is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
+        if clients is not None:
+            context.load_verify_locations(clients)
+            context.verify_mode = ssl.CERT_REQUIRED
         context.sni_callback = begun  # told of each handshake that begins, also of one that fails
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

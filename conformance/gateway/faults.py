@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from conformance.gateway.findings import SHOWN, none_of
 from conformance.suite.check import Check
-from conformance.suite.outcome import Evidence, Outcome, absent, failed, passed
+from conformance.suite.outcome import Evidence, Outcome, absent, failed, passed, untried
 from conformance.suite.target import Rule
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ async def disturbed(target: GatewayTarget, check: Check) -> Outcome:
     """After the disturbance `fault`, everything has come or is announced, and data flows again."""
     fault, seconds = str(check.parameters["fault"]), float(check.parameters.get("seconds", 0))
     if fault == "gateway-kill" and not target.stage.startable:
-        return absent("the suite did not start the gateway, so it cannot kill it (--command)")
+        return untried("the suite did not start the gateway, so it cannot kill it", "--command")
     before = target.judgement
     await target.recording.moving(target.stage.machines, target.settings.wait)
     await asyncio.sleep(STEADY_SECONDS)
@@ -67,8 +67,10 @@ async def back_soon(target: GatewayTarget, check: Check) -> Outcome:
 
 async def will(target: GatewayTarget, check: Check) -> Outcome:
     """When the gateway dies, its last will says so."""
-    if target.settings.format != "area4" or not target.stage.startable:
-        return absent("the suite did not start the gateway, or the format has a status of its own")
+    if target.settings.format != "area4":
+        return absent("status is the format's own")
+    if not target.stage.startable:
+        return untried("the suite did not start the gateway, so it cannot kill it", "--command")
     seen = len(target.recording.raw)
     await target.stage.gateway_kill()
     await target.recording.moving(target.stage.machines, target.settings.wait)
@@ -91,6 +93,14 @@ async def _broker_freeze(target: GatewayTarget, seconds: float) -> None:
     await target.stage.broker_freeze(seconds)
 
 
+async def _broker_renewed(target: GatewayTarget, _: float) -> None:
+    await target.stage.broker_renew()
+
+
+async def _broker_refuses(target: GatewayTarget, seconds: float) -> None:
+    await target.stage.broker_refuse(seconds)
+
+
 async def _server_cut(target: GatewayTarget, _: float) -> None:
     await target.stage.server_cut()
 
@@ -106,6 +116,8 @@ async def _gateway_kill(target: GatewayTarget, _: float) -> None:
 _FAULTS: Mapping[str, Callable[[GatewayTarget, float], Awaitable[None]]] = {
     "broker-outage": _broker_outage,
     "broker-freeze": _broker_freeze,
+    "broker-renewed": _broker_renewed,
+    "broker-refuses": _broker_refuses,
     "server-cut": _server_cut,
     "server-restart": _server_restart,
     "gateway-kill": _gateway_kill,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from conformance.gateway.findings import SHOWN
 from conformance.gateway.stage import Witness
 from conformance.suite.check import Check
-from conformance.suite.outcome import Evidence, Outcome, absent, failed, passed
+from conformance.suite.outcome import Evidence, Outcome, failed, passed, untried
 from conformance.suite.target import Rule, TargetError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ async def server_impostor(target: GatewayTarget, check: Check) -> Outcome:
 async def log_without_secrets(target: GatewayTarget, check: Check) -> Outcome:  # noqa: ARG001 - a rule
     """No private key stands in the log."""
     if not target.stage.startable:
-        return absent("the suite did not start the gateway, so it does not see its log (--command)")
+        return untried("the suite did not start the gateway, so it does not see its log", "--command")
     log = target.stage.log()
     if not log:
         return failed("it wrote no log at all")
@@ -54,13 +54,34 @@ async def log_without_secrets(target: GatewayTarget, check: Check) -> Outcome:  
 async def loopback_only(target: GatewayTarget, check: Check) -> Outcome:  # noqa: ARG001
     """It listens nowhere but on loopback."""
     if not target.stage.startable:
-        return absent("the suite did not start the gateway, so it does not see its sockets (--command)")
+        return untried("the suite did not start the gateway, so it does not see its sockets", "--command")
     sockets = target.stage.sockets()
     open_ = [one for one in sockets if not ipaddress.ip_address(one.host).is_loopback]
     if open_:
         evidence = [Evidence(what="socket", where=f"{one.host}:{one.port}") for one in open_[:SHOWN]]
         return failed(f"it listens on {open_[0].host}:{open_[0].port}, for everybody", *evidence)
     return passed(f"it listens on {len(sockets)} addresses of loopback")
+
+
+async def reads_only(target: GatewayTarget, check: Check) -> Outcome:  # noqa: ARG001
+    """Nothing was written, no method was called."""
+    asked = await target.stage.altering()
+    if any(asked.values()):
+        return failed(f"the machines were asked for {asked}", Evidence(what="services", content=str(asked)))
+    return passed("the machines were asked for no Write and no Call, but to tell their alarms again")
+
+
+async def no_other_connections(target: GatewayTarget, check: Check) -> Outcome:
+    """It is connected to its servers and its broker, and to nobody else."""
+    if not target.stage.startable:
+        return untried("the suite did not start the gateway, so it does not see its sockets", "--command")
+    end = time.monotonic() + float(check.parameters["seconds"])
+    while time.monotonic() < end:
+        if other := target.stage.connections():
+            evidence = [Evidence(what="socket", where=f"{one.host}:{one.port}") for one in other[:SHOWN]]
+            return failed(f"it is connected to {other[0].host}:{other[0].port}, which nobody configured", *evidence)
+        await asyncio.sleep(0.1)
+    return passed("it is connected to its servers and its broker alone")
 
 
 async def _impostor(
@@ -100,4 +121,6 @@ RULES: Mapping[str, Rule] = {
     "server-impostor": server_impostor,
     "log-without-secrets": log_without_secrets,
     "loopback-only": loopback_only,
+    "reads-only": reads_only,
+    "no-other-connections": no_other_connections,
 }

@@ -80,6 +80,18 @@ class Stage(Protocol):
     async def gateway_kill(self) -> None:
         """SIGKILL, then it is started again. Only where it is startable."""
 
+    async def broker_renew(self) -> None:
+        """The broker comes back with a new certificate of its authority."""
+
+    async def broker_refuse(self, seconds: float) -> None:
+        """For so long the broker trusts nobody; with TLS 1.3 a client learns that only after its handshake."""
+
+    async def altering(self) -> dict[str, int]:
+        """Writes and method calls that the machines were asked for, but to tell their alarms again; by service."""
+
+    def connections(self) -> list[Socket]:
+        """Where the gateway's processes are connected, but for the stage itself; empty where it is not startable."""
+
     def broker_impostor(self, kind: BrokerImpostor) -> AbstractAsyncContextManager[Witness]:
         """Instead of the broker, at its address, somebody else."""
 

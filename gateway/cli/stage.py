@@ -148,6 +148,36 @@ class LabStage:
             await self._process.wait()
         await self._start_gateway()
 
+    async def broker_renew(self) -> None:
+        """A new key and certificate for the same names."""
+        pki, hosts = self._lab.pki, ("localhost", "127.0.0.1")
+        Authority.load(pki.mqtt_authority).issue_server("broker", hosts).install(pki.broker, replace=True)
+        await self.broker_down()
+        await self.broker_up()
+
+    async def broker_refuse(self, seconds: float) -> None:
+        """The true certificate, and no client's authority is known."""
+        own, other = self._lab.pki.broker, self.folder / "impostors" / "authority" / "ca.pem"
+        await self.broker_down()
+        try:
+            async with impostors.broker(self._lab.broker.port, own.certificate, own.key, clients=other):
+                await asyncio.sleep(seconds)
+        finally:
+            await self.broker_up()
+
+    async def altering(self) -> dict[str, int]:
+        """Of all simulators together."""
+        told = [await one.command(do="altering") for one in self._lab.simulators.values()]
+        return {name: sum(one[name] for one in told) for name in ("Write", "Call")}
+
+    def connections(self) -> list[Socket]:
+        """Of the gateway's process group, from /proc; also those that are being made."""
+        if self._process is None or self._process.returncode is not None:
+            return []
+        known = {urlsplit(one.url).port for one in self._lab.simulators.values()} | {self._lab.broker.port}
+        known |= {one.port for one in self.sockets()}  # whoever looks at its page, and a relay of its own
+        return [one for one in sockets_of(self._process.pid, _CONNECTED) if one.port not in known]
+
     @asynccontextmanager
     async def broker_impostor(self, kind: BrokerImpostor) -> AsyncIterator[Witness]:
         """The broker is down meanwhile."""
@@ -189,7 +219,7 @@ class LabStage:
         """Of the gateway's process group, from /proc."""
         if self._process is None or self._process.returncode is not None:
             return []
-        return listening(self._process.pid)
+        return sockets_of(self._process.pid, _LISTENING)
 
     def secrets(self) -> list[str]:
         """A line of each private key."""
@@ -292,8 +322,8 @@ def _signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -
         return
 
 
-def listening(group: int) -> list[Socket]:
-    """TCP sockets on which processes of a group listen, from /proc (Linux)."""
+def sockets_of(group: int, states: Sequence[str]) -> list[Socket]:
+    """TCP sockets of a process group in some states, from /proc (Linux): where they listen, or where they lead."""
     inodes: set[str] = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -306,8 +336,8 @@ def listening(group: int) -> list[Socket]:
     for name in ("tcp", "tcp6"):
         for line in (Path("/proc/net") / name).read_text(encoding="ascii").splitlines()[1:]:
             fields = line.split()
-            if fields[3] == _LISTEN and fields[9] in inodes:
-                address, _, port = fields[1].partition(":")
+            if fields[3] in states and fields[9] in inodes:
+                address, _, port = fields[1 if fields[3] in _LISTENING else 2].partition(":")
                 found.append(Socket(_host(address), int(port, 16)))
     return found
 
@@ -318,5 +348,8 @@ def _host(text: str) -> str:
     return str(ipaddress.ip_address(b"".join(words)))
 
 
-_LISTEN = "0A"
+_LISTENING = ("0A",)
+_CONNECTED = ("01", "02")
+"""ESTABLISHED and SYN_SENT."""
+
 _SOCKET = "socket:["

@@ -19,21 +19,22 @@ EVERY = 0.5
 TIMEOUT = 5.0
 
 
-async def read_without_care(told: Mapping[str, Any], check: PeerCheck, *, unsecured: bool) -> None:
+async def read_without_care(told: Mapping[str, Any], check: PeerCheck, *, unsecured: bool, writes: bool) -> None:
     """Connects again and again, and opens a session wherever `check` finds nothing wrong.
 
     Args:
         told: Table `opcua` of a stage's file.
         check: How the certificate is looked at.
         unsecured: An endpoint without security will do.
+        writes: It also tries to write a signal.
     """
     while True:
         with contextlib.suppress(OSError, TimeoutError, ua.UaError, asyncio.IncompleteReadError):
-            await _attempt(told, check, unsecured=unsecured)
+            await _attempt(told, check, unsecured=unsecured, writes=writes)
         await asyncio.sleep(EVERY)
 
 
-async def _attempt(told: Mapping[str, Any], check: PeerCheck, *, unsecured: bool) -> None:
+async def _attempt(told: Mapping[str, Any], check: PeerCheck, *, unsecured: bool, writes: bool) -> None:
     client = Client(told["url"], timeout=TIMEOUT)
     client.application_uri = told["application_uri"]
     endpoints = await client.connect_and_get_server_endpoints()
@@ -49,7 +50,10 @@ async def _attempt(told: Mapping[str, Any], check: PeerCheck, *, unsecured: bool
         await client.load_client_certificate(told["user_certificate"])
         await client.load_private_key(told["user_key"])
     async with client:
-        await client.get_node(ua.ObjectIds.Server_ServerStatus_CurrentTime).read_value()
+        now = client.get_node(ua.ObjectIds.Server_ServerStatus_CurrentTime)
+        value = await now.read_value()
+        if writes:
+            await now.write_value(value)
 
 
 def _saved(told: Mapping[str, Any], shown: bytes) -> str:

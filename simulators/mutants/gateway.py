@@ -37,8 +37,12 @@ async def run(mutant: GatewayMutant, stage: Path) -> int:
     if mutant.listens:
         server = await asyncio.start_server(lambda _, writer: writer.close(), "0.0.0.0", 0)  # noqa: S104 - the mutation
         tasks.append(asyncio.create_task(server.serve_forever(), name="page for everybody"))
+    if mutant.calls_home:
+        tasks.append(asyncio.create_task(_call_home(), name="calls home"))
     if mutant.server_check is not None:
-        careless = read_without_care(told["opcua"], mutant.server_check, unsecured=mutant.unsecured)
+        careless = read_without_care(
+            told["opcua"], mutant.server_check, unsecured=mutant.unsecured, writes=mutant.writes
+        )
         tasks.append(asyncio.create_task(careless, name="careless reader"))
     try:
         async with Relay(ends, mutant.fault(), mutant.broker_check).serving() as relay:
@@ -47,6 +51,31 @@ async def run(mutant: GatewayMutant, stage: Path) -> int:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _call_home() -> None:
+    """Somebody listens in another process group, here of loopback as well, and is told nothing."""
+    listener = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _LISTENER, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    assert listener.stdout is not None
+    port = int(await listener.stdout.readline())
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        writer.close()
+
+
+_LISTENER = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+server.accept()
+sys.stdin.read()
+"""
+"""It ends with the mutant, whose end its standard input is."""
 
 
 async def _gateway(config: Path, port: int) -> int:

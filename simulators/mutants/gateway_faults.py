@@ -83,6 +83,12 @@ class Forgetful(Fault):
     early = True
 
 
+class Pinning(Fault):
+    """Trusts one certificate instead of its authority: a renewed one locks it out."""
+
+    pins = True
+
+
 class Unsure(Fault):
     """Acknowledges at once and keeps the newest messages in memory, which dies with it."""
 

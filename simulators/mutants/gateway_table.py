@@ -24,6 +24,8 @@ class GatewayMutant(Mutant):
         broker_check: How it looks at the broker's certificate.
         server_check: How an accomplice looks at the server's; None: there is no accomplice.
         unsecured: The accomplice takes a server without security too.
+        writes: The accomplice also writes.
+        calls_home: It keeps a connection to somebody else.
         tells_key: It writes its private key to its log.
         listens: It listens on all addresses.
     """
@@ -32,13 +34,16 @@ class GatewayMutant(Mutant):
     broker_check: PeerCheck = field(default_factory=PeerCheck)
     server_check: PeerCheck | None = None
     unsecured: bool = False
+    writes: bool = False
+    calls_home: bool = False
     tells_key: bool = False
     listens: bool = False
 
     @property
     def of_messages(self) -> bool:
         """It is only the fault that makes it, and that looks at messages one by one."""
-        plain = self.broker_check == PeerCheck() and self.server_check is None and not (self.tells_key or self.listens)
+        plain = self.broker_check == PeerCheck() and self.server_check is None
+        plain = plain and not (self.tells_key or self.listens or self.calls_home)
         made = self.fault()
         return plain and not made.early and type(made).publish is not Fault.publish
 
@@ -423,6 +428,35 @@ MUTANTS: Sequence[GatewayMutant] = (
         "OPC 10000-2 1.05, 5.1",
         server_check=PeerCheck(),
         unsecured=True,
+    ),
+    _mutant(
+        "fault.pins-certificate",
+        "Takes only the broker certificate that it saw first",
+        "When the broker's certificate is renewed, nothing arrives any more.",
+        "IEC 62443-4-2 CR 1.5",
+        fault=faults.Pinning,
+    ),
+    _mutant(
+        "fault.trusts-the-handshake",
+        "Takes a finished handshake for an accepted connection",
+        "With TLS 1.3 a refusal comes after it; what was sent meanwhile is lost.",
+        "RFC 8446, 4.4.2",
+        fault=faults.Forgetful,
+    ),
+    _mutant(
+        "security.writes",
+        "Writes to machines that it should only read",
+        "A machine may move because of it.",
+        "IEC 62443-4-2 CR 2.1",
+        server_check=PeerCheck(),
+        writes=True,
+    ),
+    _mutant(
+        "security.calls-home",
+        "Keeps a connection that nobody configured",
+        "It tells somebody something.",
+        "IEC 62443-4-2 CR 5.1",
+        calls_home=True,
     ),
     _mutant(
         "security.tells-key",

@@ -30,6 +30,9 @@ class Fault:
     early = False
     """The relay acknowledges each PUBLISH as soon as it has it, whatever becomes of it."""
 
+    pins = False
+    """The relay takes only the broker's certificate that it saw first."""
+
     lag = 0.0
     """Seconds that each PUBLISH is kept in memory, while others follow it."""
 
@@ -86,6 +89,7 @@ class Relay:
         self._fault = fault
         self._check = check
         self._server: asyncio.Server | None = None
+        self._pinned: bytes | None = None
         self._held: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
@@ -154,6 +158,10 @@ class Relay:
                 raise
             return await asyncio.open_connection(ends.host, ends.port)
         shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        if self._fault.pins and (self._pinned or shown) != shown:
+            writer.close()
+            raise ConnectionError("the broker's certificate is another than before")
+        self._pinned = shown
         found = self._check.wrong(shown, ends.ca, ends.host, ends.crl)
         if found:
             writer.close()

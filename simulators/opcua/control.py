@@ -11,6 +11,7 @@
 | `lose` | `count` | every subscription forgets its last `count` unacknowledged messages |
 | `restart` | `seconds`? | the port is closed, everything of clients is forgotten, then it listens again |
 | `mutant` | `id`? | the server becomes this mutant (`simulators.mutants`), without `id` the reference again |
+| `altering` | | what clients asked for that could alter a machine, granted or not: `{"Write":0,"Call":2}` |
 | `count` | | `{"done":"count","lines":<lines in the ledger>}`, after a flush |
 """
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,9 +28,10 @@ from typing import TYPE_CHECKING, Any
 from asyncua import ua
 
 from simulators.machine import Appeared, Happening, Part, Point, Vanished
-from simulators.mutants.device import Switch
+from simulators.mutants.device import MutationError, Switch
 from simulators.mutants.registry import device_mutants
 from simulators.opcua.runner import Shown
+from simulators.opcua.services import LimitedSession
 
 if TYPE_CHECKING:
     from simulators.opcua.server import SimulatorServer
@@ -65,8 +68,8 @@ class Control:
     async def line(self, line: bytes) -> dict[str, Any]:
         """Do the command of a line; the answer."""
         try:
-            return await self.do(json.loads(line))
-        except (CommandError, json.JSONDecodeError) as fault:
+            return await self.do(_parsed(line))
+        except CommandError as fault:
             return {"error": str(fault)}
 
     async def do(self, command: object) -> dict[str, Any]:
@@ -160,22 +163,44 @@ class Control:
         await self.server.forget()
 
     async def _lose(self, given: dict[str, Any]) -> dict[str, Any]:
-        return {"lost": self.server.lose(int(given.get("count", 1)))}
+        return {"lost": self.server.lose(int(_number(given, "count", 1)))}
 
     async def _restart(self, given: dict[str, Any]) -> None:
-        await self.server.restart(float(given.get("seconds", 0)))
+        await self.server.restart(_number(given, "seconds", 0))
 
     async def _mutant(self, given: dict[str, Any]) -> dict[str, Any]:
         wanted = given.get("id")
         known = device_mutants()
-        if wanted is not None and wanted not in known:
+        if wanted is not None and (not isinstance(wanted, str) or wanted not in known):
             raise CommandError(f"there is no mutant device {wanted!r}; `area4 sim mutants` lists them")
-        return {"touched": await self.switch.to(known[wanted] if wanted is not None else None)}
+        try:
+            return {"touched": await self.switch.to(known[wanted] if wanted is not None else None)}
+        except MutationError as error:
+            raise CommandError(str(error)) from error
+
+    async def _altering(self, _given: dict[str, Any]) -> dict[str, Any]:
+        return {"Write": LimitedSession.altering["Write"], "Call": LimitedSession.altering["Call"]}
 
     async def _count(self, _given: dict[str, Any]) -> dict[str, Any]:
         assert self.server.ledger is not None
         self.server.ledger.flush()
         return {"lines": self.server.ledger.count}
+
+
+def _parsed(line: bytes) -> object:
+    try:
+        found: object = json.loads(line)
+    except ValueError as error:
+        raise CommandError(f"no line of JSON: {error}") from error
+    return found
+
+
+def _number(given: dict[str, Any], name: str, least: int) -> float:
+    """A number of at least `least`, which it is where it is left out."""
+    value = given.get(name, least)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
+        raise CommandError(f"{name} is {value!r}; a number of at least {least} is wanted")
+    return value
 
 
 def _appeared(path: str, points: tuple[Point, ...], time: int) -> list[Happening]:
@@ -194,6 +219,7 @@ _COMMANDS = (
     "forget",
     "lose",
     "restart",
+    "altering",
     "mutant",
     "count",
 )

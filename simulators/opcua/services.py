@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence, Sized
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, ClassVar
 
 from asyncua import ua
 from asyncua.common.utils import ServiceError
@@ -49,6 +50,13 @@ def stamped(value: ua.DataValue, wanted: ua.TimestampsToReturn) -> ua.DataValue:
     )
 
 
+REFRESHES = frozenset(
+    ua.NodeId(one)
+    for one in (ua.ObjectIds.ConditionType_ConditionRefresh, ua.ObjectIds.ConditionType_ConditionRefresh2)
+)
+"""Methods that tell alarms again and alter nothing."""
+
+
 class Views(ViewService):
     """Browse that goes up from a reference's type instead of down through all subtypes of the wanted one."""
 
@@ -79,6 +87,8 @@ class LimitedSession(InternalSession):
     """
 
     limits: Mapping[str, int]
+    altering: ClassVar[Counter[str]] = Counter()
+    """What clients asked for that could alter a machine, whether it was granted or not, in this process."""
 
     def admit(self, operations: Sized | None, name: str) -> None:
         """Let a request with these operations pass.
@@ -117,6 +127,7 @@ class LimitedSession(InternalSession):
 
     async def write(self, params: ua.WriteParameters) -> Any:
         """Write attributes."""
+        self.altering["Write"] += self.external * len(params.NodesToWrite)
         self.admit(params.NodesToWrite, "MaxNodesPerWrite")
         return await super().write(params)
 
@@ -137,6 +148,8 @@ class LimitedSession(InternalSession):
 
     async def call(self, params: Sequence[ua.CallMethodRequest]) -> Any:
         """Call methods."""
+        if self.external:
+            self.altering["Call"] += sum(one.MethodId not in REFRESHES for one in params)
         self.admit(params, "MaxNodesPerMethodCall")
         return await super().call(params)
 

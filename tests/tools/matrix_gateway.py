@@ -30,6 +30,9 @@ from simulators.mutants.gateway_table import GatewayMutant, gateway_mutants
 from simulators.mutants.packets import Publish
 from tests.tools.matrix import JSON, PAGE, Section, merged, page, serialised
 
+OF_PROCESSES = frozenset({"log-without-secrets", "loopback-only", "reads-only", "no-other-connections"})
+"""Rules that look at the gateway's processes, or at what its machines were asked for."""
+
 RETAINED = ("description", "status")
 """Kinds that the gateway publishes retained (docs/topics.md); a subscriber that is there does not see the flag."""
 
@@ -126,7 +129,7 @@ def wire_mutants(catalogue: Catalogue) -> dict[str, list[str]]:
 
 
 def _process(check: Check) -> bool:
-    return check.rule in {"log-without-secrets", "loopback-only"} or check.mutants == ("gateway.data.late",)
+    return check.rule in OF_PROCESSES or check.mutants == ("gateway.data.late",)
 
 
 BAD = frozenset({State.FAIL, State.NON_STRICT})
