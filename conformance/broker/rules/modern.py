@@ -19,12 +19,6 @@ _NO_LOCAL = 0x04
 _ALIAS_INVALID = 0x94
 
 
-@modern
-async def spoken(target: BrokerTarget, _: Check) -> Outcome:
-    """A CONNECT of MQTT 5 was accepted."""
-    return passed(f"MQTT 5 is spoken; announced are {target.fingerprint()}")
-
-
 async def older(target: BrokerTarget, _: Check) -> Outcome:
     """Clients of MQTT 3.1.1 are served too."""
     async with await target.dial(version=wire.V311) as client:
@@ -249,7 +243,6 @@ async def reason_told(target: BrokerTarget, _: Check) -> Outcome:
 
 
 RULES = {
-    "modern.spoken": spoken,
     "modern.older": older,
     "modern.passed-on": passed_on,
     "modern.expired": expired,

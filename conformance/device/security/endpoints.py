@@ -131,11 +131,9 @@ def in_clear(endpoint: ua.EndpointDescription, token: ua.UserTokenPolicy) -> boo
     return policy_name(token.SecurityPolicyUri or endpoint.SecurityPolicyUri) == NONE
 
 
-@RULES.add("security.endpoints.session")
+@RULES.secured("security.endpoints.session")
 async def same_list(prober: Prober, _check: Check) -> Outcome:
     """CreateSession tells the endpoints that discovery told."""
-    if prober.identity is None:
-        return absent("no client certificate was given (--certificate, --key)")
     discovered = {_key(one) for one in await prober.discover()}
     async with prober.created() as session:
         told = {_key(one) for one in session.created.ServerEndpoints or ()}

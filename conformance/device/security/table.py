@@ -9,10 +9,12 @@ from conformance.device.authority import TestAuthority
 from conformance.device.prober import Prober
 from conformance.device.wire.errors import Refused
 from conformance.suite.check import Check
-from conformance.suite.outcome import Outcome, absent, failed, passed
+from conformance.suite.outcome import Outcome, failed, passed, untried
 
-NO_CERTIFICATE = "no client certificate was given (--certificate, --key)"
-NO_AUTHORITY = "the device trusts no test authority, or none was given (--test-ca)"
+
+def no_certificate() -> Outcome:
+    """The suite has no certificate to come with."""
+    return untried("no client certificate was given (--certificate, --key)", "--certificate")
 
 
 class Device(Protocol):
@@ -45,7 +47,7 @@ class Rules(dict[str, SecurityRule]):
 
         def register(judge: Judge) -> Judge:
             async def rule(device: Device, check: Check) -> Outcome:
-                return absent(NO_CERTIFICATE) if device.prober.identity is None else await judge(device.prober, check)
+                return no_certificate() if device.prober.identity is None else await judge(device.prober, check)
 
             self[name] = rule
             return judge
@@ -53,12 +55,14 @@ class Rules(dict[str, SecurityRule]):
         return register
 
     def trusting(self, name: str) -> Callable[[Callable[[Prober, TestAuthority], Awaitable[Outcome]]], None]:
-        """Register a rule that needs the test authority."""
+        """Register a rule that needs the test authority, beside the suite's own certificate."""
 
         def register(judge: Callable[[Prober, TestAuthority], Awaitable[Outcome]]) -> None:
             async def rule(device: Device, _check: Check) -> Outcome:
                 authority = device.prober.authority
-                return absent(NO_AUTHORITY) if authority is None else await judge(device.prober, authority)
+                if authority is None:
+                    return untried("no test authority that the device trusts was given", "--test-ca")
+                return no_certificate() if device.prober.identity is None else await judge(device.prober, authority)
 
             self[name] = rule
 
