@@ -27,6 +27,10 @@ Change = Callable[[Surgery, "Instance"], None]
 """Breaks the first machine's part of the address space, or what it stands on."""
 
 
+class MutationError(LookupError):
+    """The server does not have what a mutant breaks: many show on the reference machine only."""
+
+
 @dataclass(frozen=True)
 class Mend:
     """Takes surgery on the address space back.
@@ -84,11 +88,20 @@ class Switch:
         self._revert: Revert | None = None
 
     async def to(self, mutant: DeviceMutant | None) -> tuple[str, ...] | None:
-        """Become this mutant, or the reference; the nodes that a mutant of the address space touches, else None."""
+        """Become this mutant, or the reference; the nodes that a mutant of the address space touches, else None.
+
+        Raises:
+            MutationError: The server has nothing that the mutant breaks; it is the reference then.
+        """
         if self._revert is not None:
             revert, self._revert, self.current = self._revert, None, None
             await revert()
         if mutant is not None:
-            self._revert = await mutant.apply(self.server)
+            try:
+                self._revert = await mutant.apply(self.server)
+            except MutationError:
+                raise
+            except LookupError as error:
+                raise MutationError(f"the server lacks what {mutant.id} breaks: {error!r}") from error
             self.current = mutant.id
         return self._revert.touched if isinstance(self._revert, Mend) else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from asyncua import ua
 
-from simulators.mutants.device import Change, DeviceMutant, operated
+from simulators.mutants.device import Change, DeviceMutant, MutationError, operated
 from simulators.mutants.surgery import Surgery
 from simulators.opcua.instance import Instance
 from simulators.opcua.space import BASE_VARIABLE, HAS_ADD_IN, HAS_COMPONENT, HAS_PROPERTY, PROPERTY_TYPE, Id
@@ -31,7 +31,8 @@ def _node(instance: Instance, path: str) -> Id:
 
 def _part(surgery: Surgery, instance: Instance, name: str) -> Id:
     found = surgery.space.child(_node(instance, _MEASURED), name)
-    assert found is not None
+    if found is None:
+        raise MutationError(f"the machine's {_MEASURED} has no {name}")
     return found
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
 
-from simulators.mutants.device import Apply, DeviceMutant, operated
+from simulators.mutants.device import Apply, DeviceMutant, MutationError, operated
 from simulators.mutants.patching import core, patched
 from simulators.mutants.surgery import Surgery
 from simulators.opcua.instance import Instance, Variable
@@ -119,7 +119,7 @@ def _enumeration(surgery: Surgery, instance: Instance) -> None:
         if surgery.space.is_subtype(variable.data_type, _ENUMERATION) and variable.rank < 0:
             surgery.value(variable.node, _UNDECLARED, ua.VariantType.Int32)
             return
-    raise LookupError("the machine has no enumeration")
+    raise MutationError("the machine has no enumeration")
 
 
 def _number(surgery: Surgery, instance: Instance) -> None:

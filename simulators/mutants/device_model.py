@@ -15,16 +15,12 @@ from typing import Any
 
 from asyncua import ua
 
-from simulators.mutants.device import Change, DeviceMutant, operated
+from simulators.mutants.device import Change, DeviceMutant, MutationError, operated
 from simulators.mutants.surgery import Surgery
 from simulators.opcua.instance import Instance
 from simulators.opcua.space import Id
 
 Row = Mapping[str, Any]
-
-
-class MutationError(Exception):
-    """The server's machine does not have what a mutant breaks: it shows on the reference machine only."""
 
 
 def node_id(surgery: Surgery, text: str) -> Id:

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from asyncua import ua
 
-from simulators.opcua.control import CommandError
+from simulators.mutants.registry import device_mutants
+from simulators.opcua.control import CommandError, Control
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 SPEED = "Monitoring/Spindle1/Speed"
@@ -102,3 +104,40 @@ async def test_forgotten_clients_have_neither_session_nor_subscription(stage: An
 class Ignore:
     def datachange_notification(self, node: Any, val: Any, data: Any) -> None:
         """Values do not matter here."""
+
+
+async def test_a_mutant_that_a_server_cannot_become_is_answered_with_an_error(stage: Any) -> None:
+    """Whatever is asked for, the answer is a line, and the server is mended by the next one."""
+    await stage.do("pause")
+    control = Control(stage.server)
+    refused = {}
+    for name in device_mutants():
+        answer = await control.line(json.dumps({"do": "mutant", "id": name}).encode())
+        assert (answer.get("done") == "mutant") != ("error" in answer), (name, answer)
+        assert control.switch.current == (None if "error" in answer else name)
+        if "error" in answer:
+            refused[name] = answer["error"]
+    assert await control.line(b'{"do":"mutant"}') == {"done": "mutant", "touched": None}
+    assert 0 < len(refused) < len(device_mutants()), "the bench is no reference machine, but it has something"
+    assert all(len(reason) > 15 for reason in refused.values()), refused
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"nonsense", "no line of JSON"),
+        (b'{"do":"\xff"}', "no line of JSON"),
+        (b"[]", "a command is a JSON object"),
+        (b'{"do":"explode"}', "unknown command 'explode'"),
+        (b'{"do":"mutant","id":"device.nothing"}', "no mutant device 'device.nothing'"),
+        (b'{"do":"mutant","id":["device"]}', "no mutant device"),
+        (b'{"do":"lose","count":"all"}', "count is 'all'"),
+        (b'{"do":"lose","count":0}', "count is 0"),
+        (b'{"do":"restart","seconds":-1}', "seconds is -1"),
+        (b'{"do":"restart","seconds":NaN}', "seconds is nan"),
+    ],
+)
+async def test_a_wrong_line_is_answered_with_its_reason(stage: Any, line: bytes, reason: str) -> None:
+    answer = await Control(stage.server).line(line)
+    assert set(answer) == {"error"}
+    assert reason in answer["error"]
