@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from gateway.errors import UnreachableError
 
 if TYPE_CHECKING:
     from security.pki.lab import LabPki
+    from simulators.mutants.mutant import Mutant
     from simulators.process import SimulatorProcess
 
 FOLDER = Path(".sim")
@@ -31,7 +33,7 @@ _json_list = click.option("--json", "as_json", is_flag=True, help="As JSON, with
 
 @click.group("sim")
 def command() -> None:
-    """Simulated OPC UA servers, one by one.
+    """Simulated OPC UA servers, one by one, and what is broken on purpose.
 
     Each makes a lab's certificates in `--dir` and says which of them a client needs. It runs until Ctrl-C.
     """
@@ -111,15 +113,38 @@ def machine(
 @_anonymous
 @_json
 @click.option("--kind", help="Machine that is broken; by default one that shows everything of OPC 40501-1.")
-def mutant(identifier: str, folder: Path, port: int, anonymous: bool, as_json: bool, kind: str | None) -> None:
-    """A server that is broken in one way: the mutant device of this ID (`area4 sim mutants` lists them)."""
+@click.option("--target", metavar="HOST:PORT",
+              help="Broker behind a mutant network; by default a small one is started with it.")  # fmt: skip
+def mutant(
+    identifier: str, folder: Path, port: int, anonymous: bool, as_json: bool, kind: str | None, target: str | None
+) -> None:  # fmt: skip
+    """A device, broker or network that is broken in one way: the mutant of this ID (`area4 sim mutants` lists them).
+
+    A mutant broker keeps what is to survive a kill in `--dir`: with the same `--port` it goes on from there. A mutant
+    gateway is started by `area4 conform gateway`; for its ID this command says how.
+    """
+    from simulators.mutants.registry import mutants as registered  # noqa: PLC0415 - the extra `lab`, only here
+
+    known = registered().get(identifier)
+    if known is None:
+        raise click.BadParameter(f"{identifier} is no mutant; `area4 sim mutants` lists them", param_hint="ID")
+    family = identifier.partition(".")[0]
+    if target is not None and family != "network":
+        raise click.BadParameter(f"{identifier} is no network", param_hint="--target")
+    if family != "device" and (kind is not None or anonymous):
+        raise click.UsageError(f"--kind and --anonymous are for devices; {identifier} is none")
+    if family == "device":
+        _device_mutant(known, folder, port, anonymous=anonymous, as_json=as_json, kind=kind)
+        return
+    from gateway.cli.simmutant import serve  # noqa: PLC0415 - loads the mutants
+
+    serve(known, folder, port, target, as_json=as_json)
+
+
+def _device_mutant(known: Mutant, folder: Path, port: int, *, anonymous: bool, as_json: bool, kind: str | None) -> None:
     from simulators.mutants.reference import KIND  # noqa: PLC0415 - the extra `lab`, only here
-    from simulators.mutants.registry import device_mutants  # noqa: PLC0415 - likewise
     from simulators.process import Options, SimulatorProcess  # noqa: PLC0415 - likewise
 
-    known = device_mutants()
-    if identifier not in known:
-        raise click.BadParameter(f"{identifier} is no mutant device; `area4 sim mutants` lists them", param_hint="ID")
     pki = _lab(folder / "mutant", "mutant")
     own = pki.machines["mutant"]
     options = Options(
@@ -127,8 +152,8 @@ def mutant(identifier: str, folder: Path, port: int, anonymous: bool, as_json: b
         port=port, anonymous=anonymous,
     )  # fmt: skip
     if not as_json:
-        say(f"{known[identifier].title}: {known[identifier].breaks} ({known[identifier].source})")
-    asyncio.run(_run(SimulatorProcess(options), pki, "mutant", as_json=as_json, mutant=identifier))
+        say(f"{known.title}: {known.breaks} ({known.source})")
+    asyncio.run(_run(SimulatorProcess(options), pki, "mutant", as_json=as_json, mutant=known.id))
 
 
 @command.command("mutants")
@@ -184,10 +209,7 @@ async def _run(process: SimulatorProcess, pki: LabPki, name: str, *, as_json: bo
         "trust": str(pki.gateway_opcua.root),
         "server_certificate": str(pki.machines[name].certificate_der),
     }
-    if as_json:
-        click.echo(json.dumps(access))
-    else:
-        _tell(access)
+    tell(access, as_json=as_json)
     while not stop.is_set() and process.alive:
         try:
             async with asyncio.timeout(1.0):
@@ -199,7 +221,11 @@ async def _run(process: SimulatorProcess, pki: LabPki, name: str, *, as_json: bo
         raise UnreachableError(f"the simulated server ended with code {code}.")
 
 
-def _tell(access: dict[str, object]) -> None:
+def tell(access: Mapping[str, object], *, as_json: bool) -> None:
+    """What a client needs, on stdout: a line of JSON, or a list."""
+    if as_json:
+        click.echo(json.dumps(access))
+        return
     for label, found in access.items():
         values = found if isinstance(found, list) else [found]
         say(f"{label.replace('_', ' '):20} {values[0]}")

@@ -90,6 +90,13 @@ class BrokerLab:
         authority.issue_server("broker", ["localhost", HOST], lifetime=_LIFETIME).install(PkiFolder(root / "broker"))
         return lab
 
+    @classmethod
+    def kept(cls, root: Path) -> BrokerLab:
+        """The lab of this folder, made where there is none yet."""
+        if not PkiFolder(root / "broker").certificate.exists():
+            return cls.create(root)
+        return cls(root, Authority.load(root / "ca"))
+
     def of(self, name: str) -> PkiFolder:
         """Certificate and key of `client`, `reader`, `other`, `revoked` or `broker`."""
         return PkiFolder(self.root / name)
@@ -148,12 +155,14 @@ class BrokerMutant:
         fault: Empty: none.
         folder: Where its journal is.
         rights: Who may do what.
+        listen: Port where clients are to connect; 0: a free one.
     """
 
     lab: BrokerLab
     folder: Path
     fault: str = ""
     rights: Rights = field(default_factory=lambda: RIGHTS)
+    listen: int = 0
     _broker: MiniBroker = field(init=False)
     _front: Front | None = field(default=None, init=False)
 
@@ -161,14 +170,16 @@ class BrokerMutant:
         """Serve."""
         make_folder(self.folder)
         plain = self.fault in {"plain-listener", "plain-on-port"}
+        behind = self.fault in _FORGES or self.fault == "plain-on-port"
         self._broker = MiniBroker(
-            self.rights, context_of(self.lab, self.fault), self.fault, self.folder / "journal", plain
-        )
+            self.rights, context_of(self.lab, self.fault), self.fault, self.folder / "journal", plain,
+            port=0 if behind else self.listen,
+        )  # fmt: skip
         await self._broker.start()
-        if self.fault in _FORGES or self.fault == "plain-on-port":
+        if behind:
             forge = _FORGES.get(self.fault, lambda _hello, answer: answer)
             port = self._broker.plain_port if self.fault == "plain-on-port" else 0
-            self._front = Front(self._broker.port, forge, port)
+            self._front = Front(self._broker.port, forge, port, self.listen)
             await self._front.start()
 
     async def stop(self) -> None:

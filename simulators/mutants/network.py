@@ -20,6 +20,9 @@ _EPOCH = 2_208_988_800
 _BITS = 250_000.0
 """Bits a second of the narrow way."""
 
+FORGED = frozenset({"slow-names", "dead-address", "dead-ipv6", "lossy"})
+"""Faults of what the operating system tells: tests replace its answers, no relay can show them."""
+
 
 @lru_cache
 def network_mutants() -> dict[str, Mutant]:
@@ -36,11 +39,13 @@ class Way:
         target: Port of the broker.
         fault: Empty: none.
         port: Its own, chosen at the start.
+        host: Of the broker.
     """
 
     target: int
     fault: str = ""
     port: int = 0
+    host: str = HOST
     _server: asyncio.Server | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -81,7 +86,7 @@ class Way:
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.fault == "slow-handshake":
             await asyncio.sleep(1.3)
-        there, back = await asyncio.open_connection(HOST, self.target)
+        there, back = await asyncio.open_connection(self.host, self.target)
         self._open.add(back)
         ways = [asyncio.create_task(self._pipe(reader, back, up=True))]
         ways.append(asyncio.create_task(self._pipe(there, writer, up=False)))
