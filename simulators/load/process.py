@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import json
 import logging
@@ -101,11 +102,15 @@ class LoadProcess(SimulatorProcess):
     async def stop(self, within: float = 10.0) -> int:
         """Stop the child, take its summary, and return its exit code."""
         if self.alive:
-            self._running().terminate()
+            process = self._running()
+            process.terminate()
             try:
                 self.summary = (await self._answer(within)).get("summary", {})
             except SimulatorProcessError:
                 logging.getLogger(__name__).warning("a load process ended without a summary")
+            with contextlib.suppress(TimeoutError):  # a second SIGTERM would kill it once its event loop is closed
+                async with asyncio.timeout(within):
+                    await process.wait()
         return await super().stop(within)
 
 
