@@ -145,12 +145,13 @@ async def same_list(prober: Prober, _check: Check) -> Outcome:
     )
 
 
-def _key(one: ua.EndpointDescription) -> tuple[str, str, int, bytes]:
+def _key(one: ua.EndpointDescription) -> tuple[str, str, int, str]:
+    """What a client compares; CreateSession may leave the certificate out (OPC 10000-4, 5.7.2.2)."""
     return (
         policy_name(one.SecurityPolicyUri),
         one.SecurityMode.name,
         int(one.SecurityLevel),
-        leaf(one.ServerCertificate or b""),
+        one.TransportProfileUri or "",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from conformance.suite.check import Check
 from conformance.suite.outcome import Outcome, State, Verdict
 from conformance.suite.runner import Settings, run
 from simulators.mutants.registry import device_mutants
-from simulators.opcua.mended import Processor
+from simulators.opcua.mended import Processor, Session
 from tests.tools.device_runs import LOGIN, PATIENT, RULES, Lane, Site, asking, broken_by_all, pairs, watching
 from tests.tools.matrix import JSON, PAGE, page
 from tests.tools.matrix_device import SECTIONS, checks_of
@@ -94,6 +95,22 @@ async def test_the_kept_matrix_has_every_check_and_every_mutant_killed() -> None
         assert all(kept["mutants"].values())
         assert (kept["reference"], kept["survived"]) == ({}, {})
     assert PAGE.read_text(encoding="utf-8") == page(content)
+
+
+async def test_endpoints_in_a_session_may_leave_the_certificate_out(rig: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = Session.create_session
+
+    async def recommended(self, params, sockname=None):
+        result = await usual(self, params, sockname)
+        result.ServerEndpoints = copy.deepcopy(result.ServerEndpoints)
+        for one in result.ServerEndpoints:
+            one.ServerCertificate = None
+        return result
+
+    monkeypatch.setattr(Session, "create_session", recommended)
+    (check,) = [one for one in CHECKS if one.id == "device.security.S-03.session"]
+    outcome = await rig.reference(check)
+    assert outcome.verdict is Verdict.PASS, outcome.seen
 
 
 async def test_every_security_mutant_is_one_of_a_check() -> None:
