@@ -21,10 +21,17 @@ class AccessError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A client certificate with its chain and its key, PEM files."""
+    """A client certificate with its chain and its key, PEM files.
+
+    Attributes:
+        certificate: PEM, with its chain.
+        key: PEM.
+        user: User name of every well-formed CONNECT, for a broker that asks for one beside the certificate.
+    """
 
     certificate: Path
     key: Path
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

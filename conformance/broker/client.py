@@ -24,6 +24,7 @@ class Client(Link):
         inbox: Messages that came while something else was awaited.
         farewell: DISCONNECT of the broker, if it sent one.
         acknowledge: Messages are acknowledged as they come.
+        user: User name of a CONNECT that is given none.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Client(Link):
         self.inbox: deque[Message] = deque()
         self.farewell: Answer | None = None
         self.acknowledge = True
+        self.user: str | None = None
         self._next = 0
         self._filters: list[str] = []
 
@@ -80,7 +82,7 @@ class Client(Link):
                 keep_alive=keep_alive,
                 entries=entries if self.version >= wire.V5 else (),
                 will=will,
-                user=user,
+                user=self.user if user is None else user,
                 password=password,
             )
         )

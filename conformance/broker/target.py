@@ -190,11 +190,13 @@ class BrokerTarget:
         Raises:
             TargetError: None comes about.
         """
-        context = context_of(self.identity(role), tls)
-        return await Client.dial(
-            self.access.host, self.access.port, context, version=version or self.version,
+        identity = self.identity(role)
+        client = await Client.dial(
+            self.access.host, self.access.port, context_of(identity, tls), version=version or self.version,
             patience=patience or self.access.patience, small=small,
         )  # fmt: skip
+        client.user = identity.user if identity is not None else None
+        return client
 
     async def client(
         self,

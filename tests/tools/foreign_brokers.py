@@ -3,7 +3,8 @@
     python -m tests.tools.foreign_brokers mosquitto-default
     python -m tests.tools.foreign_brokers aedes --cache ~/.cache/area4-foreign
 
-A broker that is not there is installed into the cache folder from its own package registry. An access list by
+A broker that is not there is installed into the cache folder from its own package registry; mosquitto, RabbitMQ and
+ejabberd are Debian's packages and are installed by hand. An access list by
 certificate is not given to them: few have one, so what the `rights` checks find is the configuration's. What comes
 out is explained in docs/conformance/findings.md.
 """
@@ -16,15 +17,16 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from conformance.broker.access import Access
+from conformance.broker.access import Access, Identity
 from conformance.broker.target import BrokerTarget
 from conformance.suite.catalogue import shipped
 from conformance.suite.outcome import State
@@ -32,6 +34,7 @@ from conformance.suite.report import Report
 from conformance.suite.runner import run
 from simulators.broker import free_port
 from simulators.mutants.broker import FOREIGN_TOPIC, TOPIC, BrokerLab
+from tests.tools import foreign_erlang
 from tests.tools.broker_runs import SETTINGS, identity
 
 AEDES = """
@@ -144,16 +147,28 @@ def amqtt(place: Place) -> list[str]:
     return [sys.executable, str(script), *(str(names[one]) for one in ("port", "cert", "key", "ca"))]
 
 
+def rabbitmq(place: Place) -> list[str]:
+    """Its MQTT plug-in, which demands certificates."""
+    return foreign_erlang.rabbitmq(place.names, free_port())
+
+
+def ejabberd(place: Place) -> list[str]:
+    """Its MQTT listener with `tls_verify`."""
+    return foreign_erlang.ejabberd(place.names)
+
+
 BROKERS: dict[str, Callable[[Place], list[str]]] = {
     "mosquitto-default": mosquitto_default,
     "aedes": aedes,
     "nats": nats,
     "amqtt": amqtt,
+    "rabbitmq": rabbitmq,
+    "ejabberd": ejabberd,
 }
 
 
 class Process:
-    """A broker's process, which can be killed and started again."""
+    """A broker's process group, which can be killed and started again."""
 
     def __init__(self, command: Sequence[str], port: int, log: Path) -> None:
         self.command, self.port, self.log = command, port, log
@@ -161,8 +176,10 @@ class Process:
 
     async def start(self) -> None:
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(*self.command, stdout=log, stderr=log)
-        async with asyncio.timeout(60):
+            self._process = await asyncio.create_subprocess_exec(
+                *self.command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        async with asyncio.timeout(120):
             while True:
                 if self._process.returncode is not None:
                     raise SystemExit(f"{self.command[0]} ended: {self.log.read_text()[-2000:]}")
@@ -174,7 +191,7 @@ class Process:
 
     async def kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)
             await self._process.wait()
 
     async def restart(self) -> None:
@@ -195,12 +212,18 @@ async def started(name: str, cache: Path, folder: Path) -> AsyncIterator[tuple[B
         await process.kill()
 
 
+def named(name: str, lab: BrokerLab, user: str) -> Identity:
+    """Who connects; ejabberd asks for the certificate's common name as user name too."""
+    found = identity(lab.of(user))
+    return replace(found, user="client" if user == "revoked" else user) if name == "ejabberd" else found
+
+
 async def judged(name: str, cache: Path, folder: Path, *, only: Sequence[str] = (), patience: float = 5.0) -> Report:
     """Its report."""
     async with started(name, cache, folder) as (lab, process):
         access = Access(
-            host="127.0.0.1", port=process.port, ca=lab.ca, client=identity(lab.of("client")),
-            reader=identity(lab.of("reader")), other=identity(lab.of("other")), revoked=identity(lab.of("revoked")),
+            host="127.0.0.1", port=process.port, ca=lab.ca, client=named(name, lab, "client"),
+            reader=named(name, lab, "reader"), other=named(name, lab, "other"), revoked=named(name, lab, "revoked"),
             ca_key=lab.ca_key, topic=TOPIC, foreign_topic=FOREIGN_TOPIC, plain_ports=(free_port(),),
             restart=process.restart, patience=patience,
         )  # fmt: skip

@@ -68,6 +68,7 @@ async def attempt(
         async with await Client.dial(
             access.host, access.port, context_of(identity, version), version=target.version, patience=access.patience
         ) as client:
+            client.user = target.access.client.user
             answer = await client.connect(target.client_id(), user=user, password=password)
     except TargetError as error:
         return False, str(error)
