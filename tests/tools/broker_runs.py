@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import atexit
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from conformance.broker.access import Access, Identity, context_of
 from conformance.broker.target import BrokerTarget
 from conformance.suite.catalogue import Catalogue
+from conformance.suite.check import Check
+from conformance.suite.outcome import State
 from conformance.suite.report import Report
 from conformance.suite.runner import Settings, run
 from security.pki import PkiFolder
+from simulators.broker import HOST, BrokerFiles, MosquittoBroker
 from simulators.broker import Access as MosquittoAccess
-from simulators.broker import BrokerFiles, MosquittoBroker, free_port
 from simulators.mutants.broker import FOREIGN_TOPIC, TOPIC, BrokerLab, BrokerMutant
 
 SETTINGS = Settings(allow_writes=True, allow_stress=True, check_seconds=300, total_seconds=3000)
+
+
+BRIEF = (1.5, 10.0, 40.0)
+"""Seconds of patience with a mutant: a silent one will not answer later either. A check that did not fail is asked
+again with more, for a computer under load may have been too slow for what comes before the fault."""
+
+
+@cache
+def closed_port() -> int:
+    """A port on which nobody listens, and nobody else can while this process lives."""
+    held = socket.socket()
+    held.bind((HOST, 0))
+    atexit.register(held.close)
+    return int(held.getsockname()[1])
 
 
 def identity(folder: PkiFolder) -> Identity:
@@ -31,7 +50,7 @@ def access_to(
         host=host, port=port or broker.port, ca=lab.ca, client=identity(lab.of("client")),
         reader=identity(lab.of("reader")), other=identity(lab.of("other")), revoked=identity(lab.of("revoked")),
         ca_key=lab.ca_key, topic=TOPIC, foreign_topic=FOREIGN_TOPIC,
-        plain_ports=(broker.plain_port or free_port(),), restart=broker.restart, patience=patience,
+        plain_ports=(broker.plain_port or closed_port(),), restart=broker.restart, patience=patience,
     )  # fmt: skip
 
 
@@ -46,6 +65,28 @@ async def judged(
         return await run(target, catalogue, settings=SETTINGS, only=only)
     finally:
         await broker.stop()
+
+
+async def unnoticed(
+    judge: Callable[[str, Sequence[str], float], Awaitable[Report]], checks: Sequence[Check], mutant: str
+) -> dict[str, str]:
+    """Which checks do not fail on a mutant that they name, and what they saw.
+
+    Args:
+        judge: Judges a target with a fault by some checks, with so much patience.
+        checks: All that there are.
+        mutant: Its id.
+    """
+    left = [one.id for one in checks if mutant in one.mutants]
+    seen: dict[str, str] = {}
+    for patience in BRIEF:
+        report = await judge(mutant.split(".", 1)[1], left, patience)
+        found = {one.check.id: one for one in report.results}
+        left = [name for name in left if found[name].state not in {State.FAIL, State.NON_STRICT}]
+        seen = {f"{mutant} at {name}": f"{found[name].state}: {found[name].seen}" for name in left}
+        if not left:
+            break
+    return seen
 
 
 class Mosquitto:
@@ -71,7 +112,7 @@ class Mosquitto:
         return Access(
             host="127.0.0.1", port=self.broker.port, ca=lab.ca, client=identity(lab.of("client")),
             reader=identity(lab.of("reader")), other=identity(lab.of("other")), revoked=identity(lab.of("revoked")),
-            ca_key=lab.ca_key, topic=TOPIC, foreign_topic=FOREIGN_TOPIC, plain_ports=(free_port(),),
+            ca_key=lab.ca_key, topic=TOPIC, foreign_topic=FOREIGN_TOPIC, plain_ports=(closed_port(),),
             restart=self.restart, patience=patience,
         )  # fmt: skip
 
