@@ -22,6 +22,7 @@ const { values: options } = parseArgs({
     history: { type: "string", multiple: true, default: [] }, // names of variables whose history it keeps
     "refuse-transfer": { type: "boolean", default: false },
     ledger: { type: "string" }, // file for every value that `count` shows
+    all: { type: "boolean", default: false }, // the maker's own nodes of every type, for conformance tests
   },
 });
 
@@ -235,6 +236,10 @@ for (const [name, value] of [["ProductInstanceUri", "urn:area4:foreign:POOR"], [
     .setValueFromSource({ dataType: DataType.String, value });
 }
 
+if (options.all) {
+  const { build_address_space_for_conformance_testing: build } = require("node-opcua-address-space-for-conformance-testing");
+  await build(space, { mass_variables: true });
+}
 for (const name of options.history) space.installHistoricalDataNode(points.get(name).node, { maxOnlineValues: 100_000 });
 if (options["refuse-transfer"]) {
   const refused = new opcua.TransferResult({ statusCode: StatusCodes.BadUserAccessDenied });

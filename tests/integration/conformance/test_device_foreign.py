@@ -21,6 +21,7 @@ from conformance.device.model import JUDGES
 from conformance.device.snapshot import MACHINE_TOOL_TYPE
 from conformance.device.target import DeviceTarget
 from conformance.suite.catalogue import Catalogue, shipped
+from conformance.suite.check import TargetKind
 from conformance.suite.outcome import State
 from conformance.suite.report import Report
 from conformance.suite.runner import Settings, run
@@ -64,22 +65,74 @@ async def report_of(target: DeviceTarget) -> Report:
     return await run(target, only_model(), settings=Settings(open_seconds=300, total_seconds=600))
 
 
-@pytest.fixture(scope="module")
-def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, LabPki]]:
+ANSWERS = {
+    # what the configuration of server.mjs allows, or does not do
+    "device.security.A-02.anonymous",
+    # what the product does (docs/conformance/findings.md)
+    "device.behaviour.item.unknown",
+    "device.behaviour.service.timestamps",
+    "device.security.A-03.throttle",
+    "device.security.C-12.omitted",
+    "device.security.D-02.chunks",
+    "device.security.D-03.nested",
+    "device.security.D-05.length",
+    "device.security.D-12.half-open",
+    "device.security.S-04.signature",
+}
+"""Findings of the checks that ask with sessions of their own."""
+
+
+@contextlib.contextmanager
+def another_stack(folder: Path, *options: str) -> Iterator[tuple[str, LabPki]]:
     spec = importlib.util.spec_from_file_location("foreign_server", FOREIGN)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["foreign_server"] = module
     spec.loader.exec_module(module)
-    folder = tmp_path_factory.mktemp("foreign")
     lab = create_lab(folder / "pki", machines=[module.NAME], site=module.SITE)
     assert shutil.which("node"), "node is not installed: run tests/tools/ensure.sh"
     server = module.ForeignServer(lab, folder)
-    server.start()
-    yield server.url, lab
-    server.stop()
-    del sys.modules["foreign_server"]
+    try:
+        server.start(*options)
+        yield server.url, lab
+    finally:
+        server.stop()
+        del sys.modules["foreign_server"]
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, LabPki]]:
+    with another_stack(tmp_path_factory.mktemp("foreign")) as found:
+        yield found
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+async def test_the_whole_suite_judges_another_stack_with_nodes_of_every_type(tmp_path: Path) -> None:
+    """node-opcua-address-space-for-conformance-testing: over 2,000 nodes besides the machines, some changing."""
+    file = tmp_path / "report.json"
+    with another_stack(tmp_path, "--all") as (url, lab):
+        own = lab.gateway_opcua
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway.cli", "conform", "device", url, "--allow-stress", "--window", "5"),
+            *("--certificate", own.certificate, "--key", own.key, "--json", file, "--quiet"),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            _, told = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    assert process.returncode == 5, told.decode()  # it does not conform
+    report = Report.model_validate_json(file.read_bytes())
+    assert report.complete
+    assert {one.check.id for one in report.results} == {one.id for one in shipped().of(TargetKind.DEVICE)}
+    states = {one.check.id: one.state for one in report.results}
+    assert not [key for key, one in states.items() if one is State.ERROR]
+    found = {key for key, one in states.items() if one in {State.FAIL, State.NON_STRICT}}
+    assert found == ANSWERS | set(EXPLAINED)
 
 
 async def test_another_stack_is_judged_and_every_finding_has_its_reason(foreign: tuple[str, LabPki]) -> None:
@@ -154,7 +207,10 @@ async def endless_chunks(reader: asyncio.StreamReader, writer: asyncio.StreamWri
     ],
 )
 async def test_what_does_not_speak_opc_ua_ends_in_a_report(handler: Handler, reason: str) -> None:
-    limits = Limits(requests_per_second=10_000, request_seconds=2, connect_seconds=2, message_bytes=1_000_000)
+    seconds = 2 if handler is silent else 60
+    limits = Limits(
+        requests_per_second=10_000, request_seconds=seconds, connect_seconds=seconds, message_bytes=1_000_000
+    )
     async with listening(handler) as url:
         report = await report_of(DeviceTarget(Access(url, policy=Policy.NONE, limits=limits)))
     assert {one.state for one in report.results} == {State.BLOCKED}
