@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import json
 import re
 import shutil
 import struct
@@ -126,10 +127,10 @@ async def test_the_whole_suite_judges_another_stack_with_nodes_of_every_type(tmp
                 process.kill()
                 await process.wait()
     assert process.returncode == 5, told.decode()  # it does not conform
-    report = Report.model_validate_json(file.read_bytes())
-    assert report.complete
-    assert {one.check.id for one in report.results} == {one.id for one in shipped().of(TargetKind.DEVICE)}
-    states = {one.check.id: one.state for one in report.results}
+    report = json.loads(file.read_bytes())
+    assert report["complete"]
+    states = {one["check"]["id"]: State(one["state"]) for one in report["results"]}
+    assert set(states) == {one.id for one in shipped().of(TargetKind.DEVICE)}
     assert not [key for key, one in states.items() if one is State.ERROR]
     found = {key for key, one in states.items() if one in {State.FAIL, State.NON_STRICT}}
     assert found == ANSWERS | set(EXPLAINED)
