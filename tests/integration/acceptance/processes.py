@@ -63,6 +63,11 @@ def is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
+def _hangs_up() -> None:
+    """A terminal that goes away ends it, also where this test was started by `nohup`."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Demo:
     """`area4 demo` with pipes, in a session of its own."""
 
@@ -73,6 +78,7 @@ class Demo:
             self.process = subprocess.Popen(
                 [*COMMAND, "demo", "--dir", str(folder), *options],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True,
+                preexec_fn=_hangs_up,  # noqa: PLW1509 - a test without threads
             )  # fmt: skip
 
     @property
