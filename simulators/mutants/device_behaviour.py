@@ -145,6 +145,13 @@ def _not_retained(fields: Fields) -> None:
         fields["Retain"] = ua.Variant(not fields["Retain"].Value, ua.VariantType.Boolean)
 
 
+def _frozen(fields: Fields) -> None:
+    """An alarm that is there, whatever becomes of it."""
+    if "Retain" in fields:
+        for name in ("ActiveState/Id", "AckedState/Id", "Retain"):
+            fields[name] = ua.Variant(True, ua.VariantType.Boolean)
+
+
 def _mutant(name: str, title: str, breaks: str, source: str, apply: Apply) -> DeviceMutant:
     return DeviceMutant(f"device.behaviour.{name}", title, breaks, source, apply)
 
@@ -186,4 +193,6 @@ MUTANTS: tuple[DeviceMutant, ...] = (
     _mutant("event-retain", "Retain is upside down",
             "An active alarm is not retained: a client that comes later does not see it.", "OPC 10000-9, 5.5.2",
             told_as(_not_retained)),
+    _mutant("event-frozen", "An alarm never changes and never goes",
+            "Each of its events says the same as the first.", "OPC 10000-9, 5.5.2", told_as(_frozen)),
 )  # fmt: skip

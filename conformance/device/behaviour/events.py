@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from conformance.device.behaviour.observation import Event, Observation
@@ -108,6 +109,27 @@ def retain(seen: Observation, _parameters: Mapping[str, Any]) -> Outcome:
     return _each(seen, problem, "Retain fits the states", conditions=True)
 
 
+_TOLD = ("ActiveState/Id", "AckedState/Id", "Retain", "Severity", "Message", "Quality", "Comment")
+"""What an event of a condition may be about."""
+
+
+def change(seen: Observation, _parameters: Mapping[str, Any]) -> Outcome:
+    """A condition speaks when something about it changes: it comes, changes and goes (OPC 10000-9, 5.5.2)."""
+    conditions: dict[tuple[Any, Any], list[Event]] = {}
+    for one in seen.events:
+        if one["Retain"] is not None:
+            conditions.setdefault((one["SourceNode"], one["ConditionName"]), []).append(one)
+    spoken = {key: told for key, told in conditions.items() if len(told) > 1}
+    if not spoken:
+        return absent("no condition spoke twice")
+    for (_, name), told in spoken.items():
+        for before, one in pairwise(told):
+            if all(before[field] == one[field] for field in _TOLD):
+                shown = Evidence(what="event", where=str(one["SourceName"])[:200], content=f"{name}: {one['Message']}")
+                return failed(f"{name} is told again, and nothing about it has changed", shown)
+    return passed(f"{len(spoken)} conditions spoke when they changed")
+
+
 JUDGES = {
     "events.severity": severity,
     "events.message": message,
@@ -116,4 +138,5 @@ JUDGES = {
     "events.id": identity,
     "events.type": typed,
     "events.retain": retain,
+    "events.change": change,
 }

@@ -32,6 +32,8 @@ FIELDS: tuple[tuple[Any, str], ...] = (
     (_BASE, "Severity"),
     (_CONDITION, "ConditionName"),
     (_CONDITION, "Retain"),
+    (_CONDITION, "Quality"),
+    (_CONDITION, "Comment"),
     (_ACKNOWLEDGEABLE, "AckedState/Id"),
     (_ALARM, "ActiveState/Id"),
 )

@@ -95,6 +95,16 @@ def test_retain(active: bool, acked: bool, retain: bool, verdict: Verdict) -> No
     assert events.retain(Observation(SNAPSHOT, events=(event,)), {}).verdict is verdict
 
 
+def test_a_condition_that_is_told_again_without_a_change() -> None:
+    came = told(**{"ActiveState/Id": True, "AckedState/Id": False, "Retain": True, "ConditionName": "A"})
+    acked = told(**{"ActiveState/Id": True, "AckedState/Id": True, "Retain": True, "ConditionName": "A"})
+    other = told(**{"ActiveState/Id": True, "AckedState/Id": False, "Retain": True, "ConditionName": "B"})
+    assert events.change(Observation(SNAPSHOT, events=(came, other, acked)), {}).verdict is Verdict.PASS
+    assert events.change(Observation(SNAPSHOT, events=(came, other)), {}).verdict is Verdict.ABSENT
+    again = events.change(Observation(SNAPSHOT, events=(came, other, came)), {})
+    assert (again.verdict, "A is told again" in again.seen) == (Verdict.FAIL, True)
+
+
 def test_bad_values_are_not_held_against_what_good_ones_must_have() -> None:
     bad = seen(None, type="", status=0x80000000, status_name="Bad", source=None)
     for judge in (values.not_null, values.source_time):
