@@ -35,7 +35,7 @@ class PipelineSettings:
     message_samples: int = 500
     intake_values: int = 50_000
     read_messages: int = 256
-    read_bytes: int = 4 << 20
+    read_bytes: int = 2 << 20
     retry_first: float = 0.5
     retry_longest: float = 2.0
     retry_refused: float = 30.0
