@@ -46,7 +46,6 @@ _CLOSE_SECONDS = 5.0
 _REFERENCES = 2_000
 _ROUNDS = 1_000
 _LIMITS = {"read": "MaxNodesPerRead", "browse": "MaxNodesPerBrowse"}
-_OPC_TCP = 4840
 _PRODUCT = "urn:area4:conformance"
 
 

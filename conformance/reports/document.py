@@ -12,7 +12,6 @@ from conformance.suite.outcome import State
 from conformance.suite.report import FORMAT, Report
 
 SCHEMA_ID = "urn:area4:schema:conformance-report:1"
-SCHEMA_FILE = "conformance-report.schema.json"
 _SUMMARY = ("conforms", "counts")
 
 

@@ -81,7 +81,6 @@ _BEFORE_LOGIN = {
     _ACTIVATE_SESSION,
     ua.NodeId(ua.ObjectIds.CloseSessionRequest_Encoding_DefaultBinary),
 }
-_REPUBLISH = ua.NodeId(ua.ObjectIds.RepublishRequest_Encoding_DefaultBinary)
 
 
 def _with_lifetime(body: Any, longest: int) -> Any:

@@ -15,7 +15,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ from simulators.process import Options, SimulatorProcess
 ROOT = Path(__file__).parents[2]
 JSON = ROOT / "docs" / "conformance" / "matrix.json"
 PAGE = ROOT / "docs" / "conformance" / "matrix.md"
+Compute = Callable[[Path], Awaitable[Mapping[str, "Section"]]]
+"""Computes sections, with a folder of its own to work in."""
 
 
 @dataclass
@@ -183,24 +185,34 @@ def serialised(content: Mapping[str, Any]) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Compute, compare, or write; 1 if a file differs."""
-    parser = argparse.ArgumentParser(prog="matrix.py", description=__doc__)
+async def _computed(compute: Compute, folder: Path) -> Mapping[str, Section]:
+    return await compute(folder)
+
+
+def command(prog: str, compute: Compute, arguments: Sequence[str] | None) -> int:
+    """Compute these sections, compare them with the kept files, or write them; 1 if a file differs."""
+    parser = argparse.ArgumentParser(prog=prog)
     parser.add_argument("--write", action="store_true", help="write docs/conformance/matrix.json and matrix.md")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        content = merged({"device model": asyncio.run(device_model(Path(folder)))})
-    stale = [
-        path
-        for path, text in ((JSON, serialised(content)), (PAGE, page(content)))
-        if not path.is_file() or path.read_text(encoding="utf-8") != text
-    ]
+        content = merged(asyncio.run(_computed(compute, Path(folder))))
+    texts = {JSON: serialised(content), PAGE: page(content)}
+    stale = [path for path, text in texts.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     if options.write:
-        JSON.parent.mkdir(parents=True, exist_ok=True)
-        JSON.write_text(serialised(content), encoding="utf-8")
-        PAGE.write_text(page(content), encoding="utf-8")
+        for path, text in texts.items():
+            path.write_text(text, encoding="utf-8")
     sys.stdout.write(page(content))
     return 1 if stale and not options.write else 0
+
+
+async def sections(folder: Path) -> dict[str, Section]:
+    """The one of the device's information model."""
+    return {"device model": await device_model(folder)}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Of the device's information model; see `command`."""
+    return command("matrix.py", sections, arguments)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,8 @@ python -m tests.tools.matrix_device --write     and written
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import logging
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -67,19 +64,8 @@ async def sections(folder: Path) -> dict[str, Section]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compute, compare, or write; 1 if a file differs."""
-    parser = argparse.ArgumentParser(prog="python -m tests.tools.matrix_device")
-    parser.add_argument("--write", action="store_true")
-    options = parser.parse_args(arguments)
     logging.disable()  # what the servers say of what is done to them
-    with tempfile.TemporaryDirectory() as folder:
-        content = matrix.merged(asyncio.run(sections(Path(folder))))
-    texts = {matrix.JSON: matrix.serialised(content), matrix.PAGE: matrix.page(content)}
-    stale = [path for path, text in texts.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
-    if options.write:
-        for path, text in texts.items():
-            path.write_text(text, encoding="utf-8")
-    sys.stdout.write(matrix.page(content))
-    return 1 if stale and not options.write else 0
+    return matrix.command("python -m tests.tools.matrix_device", sections, arguments)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,7 @@ run as processes, each on a stage of its own (`wire`).
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +25,8 @@ from conformance.suite.runner import run
 from gateway.cli.stage import OWN, Gateway, LabStage
 from simulators.mutants.gateway_table import GatewayMutant, gateway_mutants
 from simulators.mutants.packets import Publish
-from tests.tools.matrix import JSON, PAGE, Section, merged, page, serialised
+from tests.tools import matrix
+from tests.tools.matrix import Section
 
 OF_PROCESSES = frozenset({"log-without-secrets", "loopback-only", "reads-only", "no-other-connections"})
 """Rules that look at the gateway's processes, or at what its machines were asked for."""
@@ -188,17 +186,7 @@ async def sections(folder: Path) -> dict[str, Section]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compute, compare, or write; 1 if a file differs."""
-    parser = argparse.ArgumentParser(prog="python -m tests.tools.matrix_gateway")
-    parser.add_argument("--write", action="store_true")
-    options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        content = merged(asyncio.run(sections(Path(folder))))
-    stale = JSON.read_text(encoding="utf-8") != serialised(content)
-    if options.write:
-        JSON.write_text(serialised(content), encoding="utf-8")
-        PAGE.write_text(page(content), encoding="utf-8")
-    sys.stdout.write(page(content))
-    return 1 if stale and not options.write else 0
+    return matrix.command("python -m tests.tools.matrix_gateway", sections, arguments)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from conformance.broker.target import BrokerTarget
 
 _NO_LOCAL = 0x04
-_ALIAS_INVALID = 0x94
 
 
 async def older(target: BrokerTarget, _: Check) -> Outcome:
