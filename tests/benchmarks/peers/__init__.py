@@ -93,31 +93,36 @@ def _node(mode: str) -> Callable[[dict[str, Any]], list[str]]:
     return lambda settings: ["node", str(HERE / "node.mjs"), settings["file"], mode]
 
 
+RATES = (2000.0, 10_000.0, None)
+
 PEERS = (
-    Peer("node-opcua + mqtt.js, batched", _node("batched"), "bench/node", counting.batched, _npm("node", NODE),
-         (2000.0, 10_000.0)),
+    Peer("node-opcua + mqtt.js, one message in 100 ms", _node("batched"), "bench/node", counting.batched,
+         _npm("node", NODE), RATES),
+    Peer("node-opcua + mqtt.js, one per machine in 100 ms", _node("machines"), "bench/node/#", counting.batched,
+         _npm("node", NODE), RATES),
     Peer("node-opcua + mqtt.js, one per value", _node("single"), "bench/node", counting.single, _npm("node", NODE),
-         (2000.0, 10_000.0)),
+         RATES),
     Peer("asyncua + paho, one per value", lambda settings: [sys.executable, str(HERE / "plain.py"), settings["file"]],
-         "bench/plain", counting.single, lambda: HERE, (1000.0, 2000.0)),
-    Peer("Node-RED, OPC UA nodes", nodered.command, "bench/nodered", counting.single, _npm("nodered", NODERED),
-         (1000.0, 2000.0)),
+         "bench/plain", counting.single, lambda: HERE, RATES),
+    Peer("Node-RED, OPC UA nodes", nodered.command, "bench/nodered", counting.single, _npm("nodered", NODERED), RATES),
     Peer("ThingsBoard gateway", thingsboard.command, "v1/#", counting.thingsboard, _venv("thingsboard", THINGSBOARD),
-         (1000.0, 2000.0),
-         thingsboard.ANSWER),
+         RATES, thingsboard.ANSWER),
 )  # fmt: skip
 """In the order of the report."""
 
 
 async def start(peer: Peer, lab: LoadLab, folder: Path) -> asyncio.subprocess.Process:
-    """Install it where needed, write its settings, start it; its output goes to a file in the folder."""
+    """Install it where needed, write its settings, start it; its output goes to a file in the folder.
+
+    The nodes stand machine by machine.
+    """
     packages = await asyncio.to_thread(peer.install)
     folder.mkdir(parents=True, exist_ok=True)
     url, nodes = next(iter(lab.nodes().items()))
     own, mqtt = lab.pki.gateway_opcua, lab.pki.gateway_mqtt
     settings = {
         "packages": str(packages), "folder": str(folder), "file": str(folder / "settings.json"), "url": url,
-        "nodes": nodes, "application_uri": lab.pki.uris["gateway"], "certificate": str(own.certificate),
+        "nodes": nodes, "signals": lab.load["signals"], "application_uri": lab.pki.uris["gateway"], "certificate": str(own.certificate),
         "certificate_der": str(own.certificate_der), "key": str(own.key),
         "server_certificate": str(lab.pki.machines["load"].certificate_der), "mqtt_host": "127.0.0.1",
         "mqtt_port": lab.broker.port, "mqtt_ca": str(lab.pki.mqtt_ca_file),

@@ -1,11 +1,12 @@
 // node-opcua and mqtt.js as their documents show them; a peer of the benchmark.
-// Arguments: file with settings; "single" publishes each value, "batched" what has come in 100 ms as one array.
+// Arguments: file with settings; "single" publishes each value, "batched" what has come in 100 ms as one array,
+// "machines" the same as one array for each machine.
 import { createRequire } from "node:module";
 import fs from "node:fs";
 import path from "node:path";
 
 const settings = JSON.parse(fs.readFileSync(process.argv[2]));
-const batched = process.argv[3] === "batched";
+const mode = process.argv[3];
 const require = createRequire(path.join(settings.packages, "package.json"));
 const opcua = require("node-opcua-client");
 const { OPCUACertificateManager } = require("node-opcua-certificate-manager");
@@ -34,19 +35,23 @@ const subscription = await session.createSubscription2({
   maxNotificationsPerPublish: 0, publishingEnabled: true, priority: 0,
 });
 
-const topic = "bench/node";
-let waiting = [];
+const machineOf = new Map(settings.nodes.map((node, at) => [node, Math.floor(at / settings.signals)]));
+const waiting = new Map();
 function changed(node, data) {
   const body = { node, value: data.value.value, time: data.sourceTimestamp.toISOString(), status: data.statusCode.name };
-  if (batched) waiting.push(body);
-  else broker.publish(topic, JSON.stringify(body), { qos: 1 });
+  if (mode === "single") {
+    broker.publish("bench/node", JSON.stringify(body), { qos: 1 });
+    return;
+  }
+  const topic = mode === "machines" ? `bench/node/${machineOf.get(node)}` : "bench/node";
+  const bodies = waiting.get(topic);
+  if (bodies === undefined) waiting.set(topic, [body]);
+  else bodies.push(body);
 }
-if (batched) {
+if (mode !== "single") {
   setInterval(() => {
-    if (waiting.length === 0) return;
-    const body = waiting;
-    waiting = [];
-    broker.publish(topic, JSON.stringify(body), { qos: 1 });
+    for (const [topic, bodies] of waiting) broker.publish(topic, JSON.stringify(bodies), { qos: 1 });
+    waiting.clear();
   }, 100);
 }
 for (let start = 0; start < settings.nodes.length; start += 500) {
