@@ -103,11 +103,7 @@ class Committer:
         Raises:
             FullError: At once, unless it is to be waited for `patiently`.
         """
-        backoff = Backoff(
-            random.Random(),  # noqa: S311 - jitter is no secret
-            first=self._settings.retry_first,
-            longest=self._settings.retry_longest,
-        )
+        backoff: Backoff | None = None
         while True:
             try:
                 committed = await self._outbox.commit(drafts, progress)
@@ -119,12 +115,20 @@ class Committer:
                 level = level if self.trouble is None else logging.DEBUG
                 logger.log(level, "%s Reading waits meanwhile.", error.told)
                 self.trouble = error
+                backoff = backoff or self._backoff()
                 await asyncio.sleep(backoff.failed(time.monotonic()))
                 continue
             if self.trouble is not None:
                 logger.info("The outbox stores again.")
                 self.trouble = None
             return committed
+
+    def _backoff(self) -> Backoff:
+        return Backoff(
+            random.Random(),  # noqa: S311 - jitter is no secret
+            first=self._settings.retry_first,
+            longest=self._settings.retry_longest,
+        )
 
     def _count(self, items: Sequence[Taken], drafts: Sequence[Draft], committed: Committed) -> None:
         counters = self._counters

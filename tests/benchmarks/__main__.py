@@ -149,7 +149,19 @@ async def ours(shape: Shape, windows: int, seconds: float, folder: Path) -> list
 
 
 async def theirs(peer: peers.Peer, shape: Shape, windows: int, seconds: float, folder: Path) -> list[Row] | str:
-    """A peer at its rates, or a sentence why not."""
+    """A peer at its rates, or a sentence why not; some end or stand still under load."""
+    within = 120 + len(peer.rates) * (windows * seconds + 10)
+    try:
+        await asyncio.to_thread(peer.install)
+        async with asyncio.timeout(within):
+            return await _theirs(peer, shape, windows, seconds, folder)
+    except peers.MissingError as problem:
+        return str(problem)
+    except TimeoutError:
+        return f"it was not done within {within:.0f} s"
+
+
+async def _theirs(peer: peers.Peer, shape: Shape, windows: int, seconds: float, folder: Path) -> list[Row] | str:
     load = {"servers": 1, "machines": shape.machines, "signals": shape.signals, "rate": 500.0}
     lab = LoadLab(folder / "lab", load=load)
     file = folder / "messages"
@@ -157,10 +169,7 @@ async def theirs(peer: peers.Peer, shape: Shape, windows: int, seconds: float, f
     try:
         await lab.start_machines()
         async with subscriber(lab, peer.topic, file):
-            try:
-                process = await peers.start(peer, lab, folder / "peer")
-            except peers.MissingError as problem:
-                return str(problem)
+            process = await peers.start(peer, lab, folder / "peer")
             try:
                 if not await flowing(process, file, peer.content, 40):
                     log = (folder / "peer" / "output.log").read_text(errors="replace").strip().splitlines()

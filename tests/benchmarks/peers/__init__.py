@@ -114,7 +114,7 @@ PEERS = (
 async def start(peer: Peer, lab: LoadLab, folder: Path) -> asyncio.subprocess.Process:
     """Install it where needed, write its settings, start it; its output goes to a file in the folder.
 
-    The nodes stand machine by machine.
+    Settings have the NodeIds of all signals, machine by machine, and how many `signals` each machine has.
     """
     packages = await asyncio.to_thread(peer.install)
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,7 +122,8 @@ async def start(peer: Peer, lab: LoadLab, folder: Path) -> asyncio.subprocess.Pr
     own, mqtt = lab.pki.gateway_opcua, lab.pki.gateway_mqtt
     settings = {
         "packages": str(packages), "folder": str(folder), "file": str(folder / "settings.json"), "url": url,
-        "nodes": nodes, "signals": lab.load["signals"], "application_uri": lab.pki.uris["gateway"], "certificate": str(own.certificate),
+        "nodes": nodes, "signals": lab.load["signals"],
+        "application_uri": lab.pki.uris["gateway"], "certificate": str(own.certificate),
         "certificate_der": str(own.certificate_der), "key": str(own.key),
         "server_certificate": str(lab.pki.machines["load"].certificate_der), "mqtt_host": "127.0.0.1",
         "mqtt_port": lab.broker.port, "mqtt_ca": str(lab.pki.mqtt_ca_file),
