@@ -22,36 +22,42 @@ GROUP = 50
 """Signals below one object."""
 
 
-class LoadMachine(Machine):
-    """Shows its signals; their changes come from the source, not from here."""
+class PlainMachine(Machine):
+    """Has an identity and its signals; nothing happens, nothing can be written or called.
 
-    def __init__(self, name: str, kinds: Sequence[Kind]) -> None:
+    Args:
+        name: Browse name, and the serial number unless there is another one.
+        signals: Path, first value and name of the data type of each.
+        parts: The objects that hold them.
+    """
+
+    def __init__(
+        self, name: str, signals: Sequence[tuple[str, Any, str]], parts: Sequence[str], serial: str = ""
+    ) -> None:
         self.name = name
         self.namespace = f"urn:area4:load:{name}"
-        self.kinds = kinds
-        self.paths = [f"Load/G{at // GROUP:03d}/S{at:05d}" for at in range(len(kinds))]
+        self._serial = serial or name
+        self._signals = signals
+        self._parts = parts
 
     @property
     def parts(self) -> Sequence[Part]:
         """The objects that hold the signals."""
-        return [Part("Load", None), *(Part(group, None) for group in dict.fromkeys(map(_group, self.paths)))]
+        return [Part(path, None) for path in self._parts]
 
     @property
     def points(self) -> Sequence[Point]:
         """What is mandatory, and the signals."""
         fixed = [
             Point("Identification/Manufacturer", Localized("area4")),
-            Point("Identification/SerialNumber", self.name),
-            Point("Identification/ProductInstanceUri", f"urn:area4-sim:load:{self.name}"),
+            Point("Identification/SerialNumber", self._serial),
+            Point("Identification/ProductInstanceUri", f"urn:area4-sim:load:{self._serial}"),
             Point("Monitoring/MachineTool/OperationMode", 1),
             Point("Production/ActiveProgram/Name", "load"),
             Point("Production/ActiveProgram/NumberInList", 0),
             Point("Production/ActiveProgram/State/CurrentState", State("Running", 1)),
         ]
-        return fixed + [
-            Point(path, kind.value(0), data_type=kind.data_type)
-            for path, kind in zip(self.paths, self.kinds, strict=True)
-        ]
+        return fixed + [Point(path, value, data_type=data_type) for path, value, data_type in self._signals]
 
     @property
     def methods(self) -> Sequence[MethodPoint]:
@@ -79,5 +85,11 @@ class LoadMachine(Machine):
         return ()
 
 
-def _group(path: str) -> str:
-    return path.rpartition("/")[0]
+class LoadMachine(PlainMachine):
+    """Shows its signals; their changes come from the source, not from here."""
+
+    def __init__(self, name: str, kinds: Sequence[Kind]) -> None:
+        self.kinds = kinds
+        self.paths = [f"Load/G{at // GROUP:03d}/S{at:05d}" for at in range(len(kinds))]
+        signals = [(path, kind.value(0), kind.data_type) for path, kind in zip(self.paths, kinds, strict=True)]
+        super().__init__(name, signals, ["Load", *dict.fromkeys(path.rpartition("/")[0] for path in self.paths)])
