@@ -15,7 +15,8 @@ from gateway.cli.sim import tell
 from gateway.errors import ConfigurationError
 from simulators.mutants.broker import FOREIGN_TOPIC, TOPIC, BrokerLab, BrokerMutant
 from simulators.mutants.mutant import Mutant
-from simulators.mutants.network import FORGED, HOST, TimeServer, Way
+from simulators.mutants.network import FORGED, TimeServer, Way
+from simulators.mutants.way import HOST
 
 Access = dict[str, object]
 """What a client needs: `urls`, the options of `area4 conform`, and its whole command line as `conform`."""
@@ -86,7 +87,7 @@ async def _network(fault: str, folder: Path, port: int, behind: tuple[str, int] 
             lab = await asyncio.to_thread(BrokerLab.kept, folder / "pki")
             broker = await stack.enter_async_context(_started(BrokerMutant(lab, folder / "right"), 0))
             behind, options = (HOST, broker.port), _options(lab)
-        relay = await stack.enter_async_context(_started(Way(behind[1], fault, port, behind[0]), port))
+        relay = await stack.enter_async_context(_started(Way(behind[1], fault, behind[0], port=port), port))
         if fault == "wrong-clock":
             clock = TimeServer(_HOUR)
             await clock.start()

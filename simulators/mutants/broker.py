@@ -179,7 +179,7 @@ class BrokerMutant:
         if behind:
             forge = _FORGES.get(self.fault, lambda _hello, answer: answer)
             port = self._broker.plain_port if self.fault == "plain-on-port" else 0
-            self._front = Front(self._broker.port, forge, port, self.listen)
+            self._front = Front(self._broker.port, forge, port, port=self.listen)
             await self._front.start()
 
     async def stop(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import struct
 import time
@@ -13,8 +12,8 @@ from functools import lru_cache
 from importlib.resources import files
 
 from simulators.mutants.mutant import Mutant
+from simulators.mutants.way import HOST, Before, first_ended
 
-HOST = "127.0.0.1"
 _READ = 16_384
 _EPOCH = 2_208_988_800
 _BITS = 250_000.0
@@ -32,70 +31,39 @@ def network_mutants() -> dict[str, Mutant]:
 
 
 @dataclass(slots=True)
-class Way:
+class Way(Before):
     """A relay to a broker's port, right or with one fault.
 
     Attributes:
         target: Port of the broker.
         fault: Empty: none.
-        port: Its own, chosen at the start.
         host: Of the broker.
     """
 
     target: int
     fault: str = ""
-    port: int = 0
     host: str = HOST
-    _server: asyncio.Server | None = None
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _open: set[asyncio.StreamWriter] = field(default_factory=set)
-    _count: int = 0
+    _count: int = field(default=0, init=False)
 
-    async def start(self) -> None:
-        """Listen."""
-        raw = socket.socket()
-        raw.bind((HOST, self.port))
+    def bound(self) -> socket.socket:
+        """The socket to listen on."""
+        raw = super(Way, self).bound()
         if self.fault == "small-packets":
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
-        self._server = await asyncio.start_server(self._serve, sock=raw)
-        self.port = raw.getsockname()[1]
+        return raw
 
-    async def stop(self) -> None:
-        """End everything."""
-        if self._server is not None:
-            self._server.close()
-        for writer in list(self._open):
-            writer.transport.abort()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        self._open.add(writer)
+    async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """To the broker and back."""
         self._count += 1
-        try:
-            if self.fault != "drops-connections" or self._count % 4:
-                with contextlib.suppress(OSError):
-                    await self._relay(reader, writer)
-        finally:
-            self._tasks.discard(task)
-            self._open.discard(writer)
-            writer.transport.abort()
-
-    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.fault == "drops-connections" and self._count % 4 == 0:
+            return
         if self.fault == "slow-handshake":
             await asyncio.sleep(1.3)
         there, back = await asyncio.open_connection(self.host, self.target)
         self._open.add(back)
-        ways = [asyncio.create_task(self._pipe(reader, back, up=True))]
-        ways.append(asyncio.create_task(self._pipe(there, writer, up=False)))
         try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            await first_ended(self._pipe(reader, back, up=True), self._pipe(there, writer, up=False))
         finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
             self._open.discard(back)
             back.transport.abort()
 

@@ -7,11 +7,10 @@ further after it, as its Finished messages then differ. TLS 1.3 passes untouched
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from simulators.mutants.mqtt.broker import HOST
+from simulators.mutants.way import HOST, Before, first_ended
 
 _READ = 65_536
 _HANDSHAKE, _SERVER_HELLO = 22, 2
@@ -99,51 +98,21 @@ def _without_renegotiation_info(body: bytes) -> bytes:
 
 
 @dataclass(slots=True)
-class Front:
+class Front(Before):
     """Listens before a broker's TLS port.
 
     Attributes:
         tls_port: Of the broker.
         forge: What it does to answers.
         plain_port: Where connections go that do not begin with a TLS record; 0: to the TLS port like all.
-        port: Its own, chosen at the first start.
     """
 
     tls_port: int
     forge: Forge = lambda _hello, answer: answer
     plain_port: int = 0
-    port: int = 0
-    _server: asyncio.Server | None = None
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _open: set[asyncio.StreamWriter] = field(default_factory=set)
 
-    async def start(self) -> None:
-        """Listen."""
-        self._server = await asyncio.start_server(self._serve, HOST, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """End everything."""
-        if self._server is not None:
-            self._server.close()
-        for writer in list(self._open):
-            writer.transport.abort()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        self._open.add(writer)
-        try:
-            with contextlib.suppress(OSError):
-                await self._relay(reader, writer)
-        finally:
-            self._tasks.discard(task)
-            self._open.discard(writer)
-            writer.transport.abort()
-
-    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """From the first bytes on it is known where to."""
         hello = await reader.read(_READ)
         plain = self.plain_port and hello[:1] != bytes([_HANDSHAKE])
         there, back = await asyncio.open_connection(HOST, self.plain_port if plain else self.tls_port)
@@ -151,14 +120,7 @@ class Front:
             back.write(hello)
             answer = await there.read(_READ)
             writer.write(self.forge(hello, answer))
-            ways = [asyncio.create_task(_pipe(reader, back)), asyncio.create_task(_pipe(there, writer))]
-            try:
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-                await asyncio.sleep(0)
-            finally:
-                for way in ways:
-                    way.cancel()
-                await asyncio.gather(*ways, return_exceptions=True)
+            await first_ended(_pipe(reader, back), _pipe(there, writer))
         finally:
             back.transport.abort()
 
