@@ -145,34 +145,21 @@ async def test_a_clock_that_jumps_changes_neither_content_nor_order(tmp_path):
 
 
 @pytest.mark.timeout(300)
-async def test_a_half_open_broker_is_noticed_and_nothing_is_lost(tmp_path):
+@pytest.mark.parametrize(("name", "within"), [("broker", BROKER_NOTICED), ("first", SERVER_NOTICED)])
+async def test_a_half_open_peer_is_noticed_and_nothing_is_lost(tmp_path, name, within):
     async with running(tmp_path / "plant", machines=ONE) as plant:
+        proxy = {"broker": plant.broker, **plant.servers}[name]
         for way in ("both", "down"):
             since, process = logged(plant), plant.gateway
-            with plant.broker.black_hole(way):
-                plant.faults[f"half-open broker ({way})"] += 1
-                seconds = await told(plant, "broker is offline", BROKER_NOTICED, since)
-                print(f"half-open broker ({way}): noticed after {seconds:.1f} s")
+            with proxy.black_hole(way):
+                plant.faults[f"half-open {name} ({way})"] += 1
+                seconds = await told(plant, f"{name} is offline", within, since)
+                print(f"half-open {name} ({way}): noticed after {seconds:.1f} s")
             print(f"values came again after {await plant.flowing():.1f} s")
             assert plant.gateway == process
         verdict = await plant.settle()
     plant.assert_sound(verdict)
     assert verdict.announced == 0
-
-
-@pytest.mark.timeout(300)
-async def test_a_half_open_server_is_noticed_and_told(tmp_path):
-    async with running(tmp_path / "plant", machines=ONE) as plant:
-        for way in ("both", "down"):
-            since, process = logged(plant), plant.gateway
-            with plant.servers["first"].black_hole(way):
-                plant.faults[f"half-open server ({way})"] += 1
-                seconds = await told(plant, "first is offline", SERVER_NOTICED, since)
-                print(f"half-open server ({way}): noticed after {seconds:.1f} s")
-            print(f"values came again after {await plant.flowing():.1f} s")
-            assert plant.gateway == process
-        verdict = await plant.settle()
-    plant.assert_sound(verdict)
 
 
 @pytest.mark.timeout(300)
