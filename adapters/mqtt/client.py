@@ -45,9 +45,6 @@ RECEIVE_MAXIMUM = 65_535
 INCOMING_MAXIMUM = 1_048_576
 """Largest packet that we let the broker send, in bytes."""
 
-READS_AT_ONCE = 32
-"""Rounds of reading before other tasks have their turn."""
-
 MIDS = 65_535
 """Packet identifiers are 1 to this (MQTT 5.0, 2.2.1)."""
 
@@ -245,17 +242,13 @@ class Connection:
     # Called by the event loop.
 
     def _on_readable(self) -> None:
-        for _ in range(READS_AT_ONCE):
-            if self._ended.done():
-                return
-            if self._wire.fill():
-                self._client.heard()
-            self._take_packets()
-            if self._wire.ended and not self._ended.done():
-                self._client.loop_read()  # finds the end, and tells it as its own
-            if self._ended.done() or not self._wire.decrypted():
-                return
-        self._loop.call_soon(self._on_readable)
+        if self._ended.done():
+            return
+        if self._wire.fill():
+            self._client.heard()
+        self._take_packets()
+        if self._wire.ended and not self._ended.done():
+            self._client.loop_read()  # finds the end, and tells it as its own
 
     def _take_packets(self) -> None:
         """Acknowledgements are ours; every other packet is paho's, once it is whole."""

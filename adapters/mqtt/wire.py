@@ -18,6 +18,8 @@ from typing import Any
 from gateway.errors import UnreachableError
 
 READ_SIZE = 65536
+"""More than a TLS record holds, so no read leaves bytes within OpenSSL, of which the network would not tell."""
+
 WRITE_LIMIT = 262_144
 """Bytes that wait here at most; with more, `send` says that it would block and paho keeps the packet."""
 
@@ -189,11 +191,7 @@ class Wire:
 
     def pending(self) -> int:
         """Bytes that can be read without the network."""
-        return len(self._in) - self._at + self.decrypted()
-
-    def decrypted(self) -> int:
-        """Bytes that TLS has read beyond those of the last `fill`: the network will not announce them."""
-        return self._sock.pending() if isinstance(self._sock, ssl.SSLSocket) else 0
+        return len(self._in) - self._at
 
     def fill(self) -> bool:
         """Read what there is, once, behind what was not taken yet; whether bytes came.

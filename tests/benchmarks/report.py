@@ -1,4 +1,4 @@
-"""The results as Markdown, and into docs/performance.md between its markers."""
+"""The results as Markdown, into docs/performance.md between its markers, and their ratios into README.md."""
 
 import json
 import os
@@ -9,8 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE, README = ROOT / "docs" / "performance.md", ROOT / "README.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+RATIOS = ("<!-- ratios: begin -->", "<!-- ratios: end -->")
+REFERENCE = "10000"
 HEAD = (
     "| gateway | servers x machines x signals | values/s asked | delivered | CPU ms per 1000 values | ratio | p50 ms "
     "| p99 ms | RSS MB | bytes per value | lost |\n|---|---|---|---|---|---|---|---|---|---|---|"
@@ -47,11 +50,23 @@ def page(results: dict[str, Any], micro: Path) -> str:
     return "\n".join(lines)
 
 
+def ratios(page_text: str) -> str:
+    """What others need at the reference rate as multiples of what this gateway needs, from the page's table."""
+    cells = [[one.strip() for one in row.split("|")[1:-1]] for row in page_text.splitlines() if row.startswith("| ")]
+    peers = [row for row in cells if len(row) == 11 and row[2] == REFERENCE and row[0] != "area4" and row[5] != "-"]
+    named = "; ".join(f"{row[0]}: {float(row[5]):.2g}" for row in peers)
+    return f"CPU time per value at 10,000 values/s, this gateway with everything on = 1: {named}."
+
+
 def write(text: str, begin: str = BEGIN, end: str = END) -> None:
-    """Replace what stands between two markers of the page."""
-    old = PAGE.read_text(encoding="utf-8")
-    head, _, rest = old.partition(begin)
-    PAGE.write_text(f"{head}{begin}\n{text}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+    """Replace what stands between two markers of the page, and the README's ratios."""
+    _replace(PAGE, text, begin, end)
+    _replace(README, ratios(PAGE.read_text(encoding="utf-8")), *RATIOS)
+
+
+def _replace(file: Path, text: str, begin: str, end: str) -> None:
+    head, _, rest = file.read_text(encoding="utf-8").partition(begin)
+    file.write_text(f"{head}{begin}\n{text}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
 
 
 def _computer() -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 from collections.abc import Iterator
@@ -93,3 +94,32 @@ def test_it_never_blocks(pair: tuple[socket.socket, socket.socket]) -> None:
     wire.setblocking(False)
     with pytest.raises(ValueError, match="never blocks"):
         wire.setblocking(True)
+
+
+def test_a_read_leaves_nothing_within_tls(pair: tuple[socket.socket, socket.socket]) -> None:
+    """The network announces what is left in its buffer, never what OpenSSL has taken from it already."""
+    ends = []
+    for end, server in zip(pair, (False, True), strict=True):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("AECDH-AES256-SHA:@SECLEVEL=0")  # without certificates: records are what matters
+        end.setblocking(False)
+        ends.append(context.wrap_socket(end, server_side=server, do_handshake_on_connect=False))
+    ours, theirs = ends
+    with ours, theirs:
+        done: set[ssl.SSLSocket] = set()
+        while len(done) < len(ends):
+            for one in ends:
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    one.do_handshake()
+                    done.add(one)
+        sent = bytes(range(256)) * 256
+        assert theirs.send(sent) == len(sent)
+        wire = Wire(ours)
+        received = b""
+        while wire.fill():
+            assert ours.pending() == 0
+            received += wire.recv(len(sent))
+        assert received == sent
