@@ -55,7 +55,10 @@ def ratios(page_text: str) -> str:
     cells = [[one.strip() for one in row.split("|")[1:-1]] for row in page_text.splitlines() if row.startswith("| ")]
     peers = [row for row in cells if len(row) == 11 and row[2] == REFERENCE and row[0] != "area4" and row[5] != "-"]
     named = "; ".join(f"{row[0]}: {float(row[5]):.2g}" for row in peers)
-    return f"CPU time per value at 10,000 values/s, this gateway with everything on = 1: {named}."
+    return (
+        "CPU time per value at 10,000 values/s, this gateway with everything on = 1 "
+        f"([measured](docs/performance.md)):\n{named}."
+    )
 
 
 def write(text: str, begin: str = BEGIN, end: str = END) -> None:
