@@ -25,7 +25,8 @@ def line(row: Any, base: float) -> str:
     """A row of the table; `base` is what this gateway needs at the same rate, 0 where that was not measured."""
     asked = "saturated" if row.asked is None else f"{row.asked:.0f}"
     if row.values < 1:
-        return f"| {row.name} | {row.shape} | {asked} | none arrived | - | - | - | - | {row.memory:.0f} | - | {row.lost} |"
+        none = f"| {row.name} | {row.shape} | {asked} | none arrived | - | - | - | - |"
+        return f"{none} {row.memory:.0f} | - | {row.lost} |"
     ratio = f"{row.cpu / base:.2f}" if base else "-"
     flag = " (source)" if row.limited else ""
     return (
@@ -58,8 +59,8 @@ def ratios(page_text: str) -> str:
     cells = [[one.strip() for one in row.split("|")[1:-1]] for row in page_text.splitlines() if row.startswith("| ")]
     peers = [row for row in cells if len(row) == 11 and row[2] == REFERENCE and row[0] != "area4" and row[5] != "-"]
     named = "; ".join(f"{row[0]}: {float(row[5]):.2g}" for row in peers)
-    intro = "CPU time per value at 10,000 values/s, this gateway with everything on = 1 ([measured](docs/performance.md)):"
-    return f"{intro}\n{textwrap.fill(f'{named}.', 118)}"
+    intro = "CPU time per value at 10,000 values/s, this gateway with everything on = 1"
+    return f"{intro} ([measured](docs/performance.md)):\n{textwrap.fill(f'{named}.', 118)}"
 
 
 def write(text: str, begin: str = BEGIN, end: str = END) -> None:
