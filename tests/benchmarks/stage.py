@@ -113,8 +113,18 @@ async def subscriber(lab: LoadLab, topic: str, file: Path) -> AsyncIterator[None
             assert process.returncode is None, "mosquitto_sub ended at once"
             yield
         finally:
-            process.terminate()
+            await _ended(process)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """End it, politely at first; what it has written is in the file message by message."""
+    process.terminate()
+    try:
+        async with asyncio.timeout(5):
             await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 def family(pid: int) -> list[int]:
