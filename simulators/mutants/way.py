@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ HOST = "127.0.0.1"
 
 
 @dataclass(slots=True, kw_only=True)
-class Before:
+class Before(ABC):
     """Accepts connections and ends them all at its stop.
 
     Attributes:
@@ -58,9 +59,9 @@ class Before:
             self._open.discard(writer)
             writer.transport.abort()
 
+    @abstractmethod
     async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection; when it returns, the connection ends."""
-        raise NotImplementedError
 
 
 async def first_ended(*ways: Coroutine[Any, Any, None]) -> None:

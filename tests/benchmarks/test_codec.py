@@ -86,7 +86,8 @@ def test_decoder(benchmark, name: str) -> None:
 def test_asyncuas_decoder(benchmark) -> None:
     body = notification(mixed)
     told(benchmark, "asyncua's decoder, mixed")
-    benchmark(lambda: struct_from_binary(ua.DataChangeNotification, Buffer(body)))
+    found = benchmark(lambda: struct_from_binary(ua.DataChangeNotification, Buffer(body)))
+    assert len(found.MonitoredItems) == VALUES
 
 
 def samples_of(name: str) -> list[Sample]:
@@ -111,4 +112,5 @@ def test_encoder(benchmark, name: str) -> None:
 def test_json_of_the_standard_library(benchmark) -> None:
     samples = samples_of("float")
     told(benchmark, "json of the standard library, float")
-    benchmark(lambda: plain_json(samples))
+    text = benchmark(lambda: plain_json(samples))
+    assert len(json.loads(text)["samples"]) == VALUES

@@ -163,7 +163,9 @@ async def test_a_user_certificate(device: Device) -> None:
     user = device.lab.user
     session = Session(device.access(user_certificate=user.certificate, user_key=user.key))
     await session.open()
+    assert device.sessions == 1
     await session.close()
+    assert device.sessions == 0
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ except ConfigurationError as error:
 
 async def test_after_closing_it_can_be_opened_again(kit):
     await (await kit.open()).close()
-    await kit.open()
+    assert (await kit.open()).last_id == 0
 
 
 def spoil_header(path):
